@@ -1,0 +1,64 @@
+// Cache-line aligned memory that only grows, so that a batch of a size seen before allocates
+// nothing.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "base/index.hpp"
+
+namespace lstmcore {
+
+template <class T>
+class AlignedBuffer {
+ public:
+  static constexpr std::align_val_t kAlignment{64};
+
+  AlignedBuffer() = default;
+  AlignedBuffer(const AlignedBuffer&) = delete;
+  AlignedBuffer& operator=(const AlignedBuffer&) = delete;
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), capacity_(std::exchange(other.capacity_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(capacity_, other.capacity_);
+    return *this;
+  }
+  ~AlignedBuffer() { release(); }
+
+  // Room for `size` elements of unspecified value; what was there is gone when it has to grow.
+  T* reserve(Index size) {
+    if (size > capacity_) {
+      const Index bytes = checked_product(size, static_cast<Index>(sizeof(T)));
+      T* fresh = static_cast<T*>(::operator new(static_cast<std::size_t>(bytes), kAlignment));
+      release();
+      data_ = fresh;
+      capacity_ = size;
+    }
+    return data_;
+  }
+
+  T* reserve_zeroed(Index size) {
+    T* data = reserve(size);
+    std::fill_n(data, size, T{});
+    return data;
+  }
+
+  T* data() noexcept { return data_; }
+  const T* data() const noexcept { return data_; }
+  Index capacity() const noexcept { return capacity_; }
+
+ private:
+  void release() noexcept {
+    if (data_ != nullptr) ::operator delete(data_, kAlignment);
+    data_ = nullptr;
+    capacity_ = 0;
+  }
+
+  T* data_ = nullptr;
+  Index capacity_ = 0;
+};
+
+}  // namespace lstmcore

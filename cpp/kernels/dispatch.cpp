@@ -1,0 +1,63 @@
+#include "kernels/dispatch.hpp"
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "base/cpu.hpp"
+
+namespace lstmcore {
+namespace {
+
+std::string names(const std::vector<const Kernels*>& kernels) {
+  std::string list;
+  for (const Kernels* k : kernels)
+    list += (list.empty() ? "'" : ", '") + std::string(k->name) + "'";
+  return list;
+}
+
+bool runs_here(const Kernels& kernels) {
+#ifdef LSTMCORE_X86_KERNELS
+  if (&kernels == &kAvx512Kernels) return cpu_has_avx512();
+  if (&kernels == &kAvx2Kernels) return cpu_has_avx2_fma();
+#endif
+  return &kernels == &kScalarKernels;
+}
+
+}  // namespace
+
+std::vector<const Kernels*> compiled_kernels() {
+#ifdef LSTMCORE_X86_KERNELS
+  return {&kAvx512Kernels, &kAvx2Kernels, &kScalarKernels};
+#else
+  return {&kScalarKernels};
+#endif
+}
+
+std::vector<const Kernels*> available_kernels() {
+  std::vector<const Kernels*> available;
+  for (const Kernels* k : compiled_kernels()) {
+    if (runs_here(*k)) available.push_back(k);
+  }
+  return available;
+}
+
+const Kernels& select_kernels(std::string_view name) {
+  std::string source = "isa";
+  if (name.empty()) {
+    const char* forced = std::getenv("LSTMCORE_ISA");
+    if (forced == nullptr || *forced == '\0') return *available_kernels().front();
+    name = forced;
+    source = "LSTMCORE_ISA";
+  }
+  for (const Kernels* k : available_kernels()) {
+    if (name == k->name) return *k;
+  }
+  const bool compiled =
+      names(compiled_kernels()).find("'" + std::string(name) + "'") != std::string::npos;
+  throw std::invalid_argument(
+      source + " is '" + std::string(name) +
+      (compiled ? "', which this processor does not have" : "', which is unknown") +
+      "; expected one of " + names(available_kernels()));
+}
+
+}  // namespace lstmcore

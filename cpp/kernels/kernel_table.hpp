@@ -1,0 +1,151 @@
+// The kernels of one instruction set and the views they work on.
+//
+// Legend: T time steps, N sequences, I inputs, H hidden units, R packed rows; B = kBlock<Scalar>
+// hidden units make a block (64 bytes, whatever the vector length, so that every layout and every
+// order of summation is the same on every instruction set); gates in the order i, f, g, o.
+//
+// Each output is ONE chain of fused multiply-adds over k in ascending order, started at the bias
+// (or at what is accumulated into): neither tiles, nor threads, nor the vector length can change a
+// bit of it.
+#pragma once
+
+#include "base/index.hpp"
+
+namespace lstmcore {
+
+template <class Scalar>
+inline constexpr Index kBlock = 64 / static_cast<Index>(sizeof(Scalar));
+
+// Four gates of a block, or four blocks of outputs: the width of every weight panel.
+template <class Scalar>
+inline constexpr Index kPanel = 4 * kBlock<Scalar>;
+
+// One time step of `rows` sequences for the hidden blocks [block_begin, block_end):
+//   gates = b + x_t W_ih^T + h_{t-1} W_hh^T;  i, f, o = sigmoid; g = tanh
+//   c_t = f c_{t-1} + i g;  h_t = o tanh(c_t)
+template <class Scalar>
+struct CellForward {
+  Index rows;
+  Index block_begin, block_end;
+  Index input_size, hidden_size;  // I, H: the two parts of k
+  const Scalar* x;                // (rows, I), row stride x_stride
+  Index x_stride;
+  const Scalar* h_prev;  // (rows, H), row stride h_stride
+  Scalar* h;             // (rows, H padded to B), row stride h_stride; may not overlap h_prev
+  Index h_stride;
+  const Scalar* c_prev;  // [block][row][B]
+  Scalar* c;             // [block][row][B]; may be c_prev
+  Index c_block_stride;
+  const Scalar* panels;  // [block][I + H][4][B]
+  const Scalar* bias;    // [block][4][B]
+  // What BPTT needs; both null in inference.
+  Scalar* gates;  // [block][row][4][B], after their activations
+  Index gates_block_stride;
+  Scalar* tanh_c;  // [block][row][B]
+  Index tanh_c_block_stride;
+};
+
+// One time step of BPTT up to the pre-activations: the gates in the stash are overwritten by the
+// gradients of what went into their activations, dc carries on to t - 1.
+template <class Scalar>
+struct CellBackward {
+  Index rows;
+  Index block_begin, block_end;
+  const Scalar* dy;  // (rows, H padded), row stride h_stride; gradient of h_t from above, or null
+  const Scalar* dh;  // (rows, H padded), row stride h_stride; gradient of h_t from t + 1
+  Index h_stride;
+  Scalar* dc;  // [block][row][B]; in: gradient of c_t from t + 1, out: of c_{t-1}
+  Index dc_block_stride;
+  const Scalar* c_prev;  // [block][row][B]
+  Index c_block_stride;
+  const Scalar* tanh_c;  // [block][row][B]
+  Index tanh_c_block_stride;
+  Scalar* gates;  // [block][row][4][B], in: gates, out: their gradients
+  Index gates_block_stride;
+};
+
+// C (rows, outputs) = start + A panels, k running over n_k_blocks blocks of k_block columns of A.
+// The start of the chain is the bias, or C itself when `accumulate`, or 0.
+template <class Scalar>
+struct PanelGemm {
+  Index rows;
+  const Scalar* a;
+  Index a_row_stride, a_block_stride;
+  Index n_k_blocks, k_block;
+  const Scalar* panels;  // [panel][n_k_blocks * k_block][4][B], the last panel [..][n % 4][B]
+  Index n_output_blocks;
+  const Scalar* bias;  // (n_output_blocks * B) or null
+  bool accumulate;
+  Scalar* c;
+  Index c_row_stride;
+};
+
+// C (k, width) += sum over rows r, ascending, of A[r, k]^T B[r, :]; k in [k_begin, k_end).
+template <class Scalar>
+struct OuterAccumulate {
+  Index rows;
+  const Scalar* a;
+  Index a_row_stride;
+  const Index* a_rows;  // the row of A that belongs to row r of B, or null when it is r itself
+  Index k_begin, k_end;
+  const Scalar* b;
+  Index b_row_stride;
+  Index n_blocks;  // width / B, 1 to 4
+  Scalar* c;       // row stride n_blocks * B
+};
+
+// One optimiser step over parameters [0, size). `scale` multiplies every gradient (clipping).
+template <class Scalar>
+struct OptimizerStep {
+  Index size;
+  Scalar* parameters;
+  const Scalar* gradient;
+  Scalar* moment1;  // Adam: mean of gradients; SGD: velocity; RMSprop: mean of squares
+  Scalar* moment2;  // Adam: mean of squares; null for the others
+  Scalar scale;
+  Scalar learning_rate;  // Adam: already divided by 1 - beta1^t
+  Scalar beta1;          // Adam: beta1; SGD: momentum; RMSprop: alpha
+  Scalar beta2;
+  Scalar one_minus_beta1;  // rounded once: 1 - (float)0.999 would be 1e-5 off
+  Scalar one_minus_beta2;
+  Scalar epsilon;
+  Scalar inverse_sqrt_correction;  // Adam: 1 / sqrt(1 - beta2^t)
+  Scalar weight_decay;             // added to the gradient: an L2 penalty
+  Scalar decoupled_decay;          // AdamW: learning_rate * weight_decay, shrinks the parameter
+};
+
+template <class Scalar>
+struct KernelTable {
+  void (*cell_forward)(const CellForward<Scalar>&) noexcept;
+  void (*cell_backward)(const CellBackward<Scalar>&) noexcept;
+  void (*panel_gemm)(const PanelGemm<Scalar>&) noexcept;
+  void (*outer_accumulate)(const OuterAccumulate<Scalar>&) noexcept;
+  void (*adam)(const OptimizerStep<Scalar>&) noexcept;
+  void (*sgd)(const OptimizerStep<Scalar>&) noexcept;
+  void (*rmsprop)(const OptimizerStep<Scalar>&) noexcept;
+  void (*sigmoid)(const Scalar* x, Scalar* y, Index size) noexcept;
+  void (*tanh)(const Scalar* x, Scalar* y, Index size) noexcept;
+};
+
+// Both dtypes of one instruction set.
+struct Kernels {
+  const char* name;
+  int lanes_float32;
+  KernelTable<float> float32;
+  KernelTable<double> float64;
+
+  template <class Scalar>
+  const KernelTable<Scalar>& table() const noexcept {
+    if constexpr (sizeof(Scalar) == sizeof(float)) {
+      return float32;
+    } else {
+      return float64;
+    }
+  }
+};
+
+extern const Kernels kScalarKernels;
+extern const Kernels kAvx2Kernels;    // x86-64 only
+extern const Kernels kAvx512Kernels;  // x86-64 only
+
+}  // namespace lstmcore

@@ -1,0 +1,12 @@
+#include "kernels/kernel_table.hpp"
+#include "kernels/vec_avx2.hpp"
+#include "kernels/activations.inc"
+#include "kernels/cell_backward.inc"
+#include "kernels/cell_forward.inc"
+#include "kernels/gemm.inc"
+#include "kernels/optimizer.inc"
+#include "kernels/table.inc"
+
+namespace lstmcore {
+const Kernels kAvx2Kernels = {"avx2", VecFloat32::kLanes, kTable<VecFloat32>, kTable<VecFloat64>};
+}  // namespace lstmcore

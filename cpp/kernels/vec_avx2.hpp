@@ -1,0 +1,79 @@
+// AVX2 and FMA: eight floats or four doubles a register, sixteen registers.
+#pragma once
+
+#include <immintrin.h>
+
+#include "base/index.hpp"
+
+namespace lstmcore {
+namespace {
+
+struct VecFloat32 {
+  using Scalar = float;
+  static constexpr Index kLanes = 8;
+  static constexpr int kCellRows = 3;
+  static constexpr int kGemmRows = 6;
+  static constexpr int kGemmBlocks = 1;
+
+  __m256 reg;
+
+  static VecFloat32 load(const float* p) noexcept { return {_mm256_loadu_ps(p)}; }
+  static VecFloat32 set1(float x) noexcept { return {_mm256_set1_ps(x)}; }
+  void store(float* p) const noexcept { _mm256_storeu_ps(p, reg); }
+  using V = VecFloat32;
+  static V add(V a, V b) noexcept { return {_mm256_add_ps(a.reg, b.reg)}; }
+  static V sub(V a, V b) noexcept { return {_mm256_sub_ps(a.reg, b.reg)}; }
+  static V mul(V a, V b) noexcept { return {_mm256_mul_ps(a.reg, b.reg)}; }
+  static V div(V a, V b) noexcept { return {_mm256_div_ps(a.reg, b.reg)}; }
+  static V fma(V a, V b, V c) noexcept { return {_mm256_fmadd_ps(a.reg, b.reg, c.reg)}; }
+  static V min(V a, V b) noexcept { return {_mm256_min_ps(a.reg, b.reg)}; }
+  static V max(V a, V b) noexcept { return {_mm256_max_ps(a.reg, b.reg)}; }
+  static V sqrt(V a) noexcept { return {_mm256_sqrt_ps(a.reg)}; }
+  static V abs(V a) noexcept { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.reg)}; }
+  static V copysign(V magnitude, V sign) noexcept {
+    const __m256 mask = _mm256_set1_ps(-0.0F);
+    return {_mm256_or_ps(_mm256_andnot_ps(mask, magnitude.reg), _mm256_and_ps(mask, sign.reg))};
+  }
+  template <int kMantissa, int kBias>
+  static V pow2(V shifted) noexcept {
+    const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted.reg), kMantissa);
+    return {_mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(kBias << kMantissa)))};
+  }
+};
+
+struct VecFloat64 {
+  using Scalar = double;
+  static constexpr Index kLanes = 4;
+  static constexpr int kCellRows = 3;
+  static constexpr int kGemmRows = 6;
+  static constexpr int kGemmBlocks = 1;
+
+  __m256d reg;
+
+  static VecFloat64 load(const double* p) noexcept { return {_mm256_loadu_pd(p)}; }
+  static VecFloat64 set1(double x) noexcept { return {_mm256_set1_pd(x)}; }
+  void store(double* p) const noexcept { _mm256_storeu_pd(p, reg); }
+  using V = VecFloat64;
+  static V add(V a, V b) noexcept { return {_mm256_add_pd(a.reg, b.reg)}; }
+  static V sub(V a, V b) noexcept { return {_mm256_sub_pd(a.reg, b.reg)}; }
+  static V mul(V a, V b) noexcept { return {_mm256_mul_pd(a.reg, b.reg)}; }
+  static V div(V a, V b) noexcept { return {_mm256_div_pd(a.reg, b.reg)}; }
+  static V fma(V a, V b, V c) noexcept { return {_mm256_fmadd_pd(a.reg, b.reg, c.reg)}; }
+  static V min(V a, V b) noexcept { return {_mm256_min_pd(a.reg, b.reg)}; }
+  static V max(V a, V b) noexcept { return {_mm256_max_pd(a.reg, b.reg)}; }
+  static V sqrt(V a) noexcept { return {_mm256_sqrt_pd(a.reg)}; }
+  static V abs(V a) noexcept { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.reg)}; }
+  static V copysign(V magnitude, V sign) noexcept {
+    const __m256d mask = _mm256_set1_pd(-0.0);
+    return {_mm256_or_pd(_mm256_andnot_pd(mask, magnitude.reg), _mm256_and_pd(mask, sign.reg))};
+  }
+  template <int kMantissa, int kBias>
+  static V pow2(V shifted) noexcept {
+    const __m256i n = _mm256_slli_epi64(_mm256_castpd_si256(shifted.reg), kMantissa);
+    const __m256i bias = _mm256_set1_epi64x(static_cast<long long>(kBias) << kMantissa);
+    return {_mm256_castsi256_pd(_mm256_add_epi64(n, bias))};
+  }
+};
+
+}  // namespace
+}  // namespace lstmcore

@@ -1,0 +1,85 @@
+// AVX-512 F, BW, DQ, VL: sixteen floats or eight doubles a register, thirty-two registers.
+#pragma once
+
+#include <immintrin.h>
+
+// gcc 12 takes the deliberately undefined operand of its own AVX-512 intrinsics for a mistake.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#include "base/index.hpp"
+
+namespace lstmcore {
+namespace {
+
+struct VecFloat32 {
+  using Scalar = float;
+  static constexpr Index kLanes = 16;
+  static constexpr int kCellRows = 6;
+  static constexpr int kGemmRows = 6;
+  static constexpr int kGemmBlocks = 4;
+
+  __m512 reg;
+
+  static VecFloat32 load(const float* p) noexcept { return {_mm512_loadu_ps(p)}; }
+  static VecFloat32 set1(float x) noexcept { return {_mm512_set1_ps(x)}; }
+  void store(float* p) const noexcept { _mm512_storeu_ps(p, reg); }
+  using V = VecFloat32;
+  static V add(V a, V b) noexcept { return {_mm512_add_ps(a.reg, b.reg)}; }
+  static V sub(V a, V b) noexcept { return {_mm512_sub_ps(a.reg, b.reg)}; }
+  static V mul(V a, V b) noexcept { return {_mm512_mul_ps(a.reg, b.reg)}; }
+  static V div(V a, V b) noexcept { return {_mm512_div_ps(a.reg, b.reg)}; }
+  static V fma(V a, V b, V c) noexcept { return {_mm512_fmadd_ps(a.reg, b.reg, c.reg)}; }
+  static V min(V a, V b) noexcept { return {_mm512_min_ps(a.reg, b.reg)}; }
+  static V max(V a, V b) noexcept { return {_mm512_max_ps(a.reg, b.reg)}; }
+  static V sqrt(V a) noexcept { return {_mm512_sqrt_ps(a.reg)}; }
+  static V abs(V a) noexcept { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0F), a.reg)}; }
+  static V copysign(V magnitude, V sign) noexcept {
+    const __m512 mask = _mm512_set1_ps(-0.0F);
+    return {_mm512_or_ps(_mm512_andnot_ps(mask, magnitude.reg), _mm512_and_ps(mask, sign.reg))};
+  }
+  template <int kMantissa, int kBias>
+  static V pow2(V shifted) noexcept {
+    const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted.reg), kMantissa);
+    return {_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(kBias << kMantissa)))};
+  }
+};
+
+struct VecFloat64 {
+  using Scalar = double;
+  static constexpr Index kLanes = 8;
+  static constexpr int kCellRows = 6;
+  static constexpr int kGemmRows = 6;
+  static constexpr int kGemmBlocks = 4;
+
+  __m512d reg;
+
+  static VecFloat64 load(const double* p) noexcept { return {_mm512_loadu_pd(p)}; }
+  static VecFloat64 set1(double x) noexcept { return {_mm512_set1_pd(x)}; }
+  void store(double* p) const noexcept { _mm512_storeu_pd(p, reg); }
+  using V = VecFloat64;
+  static V add(V a, V b) noexcept { return {_mm512_add_pd(a.reg, b.reg)}; }
+  static V sub(V a, V b) noexcept { return {_mm512_sub_pd(a.reg, b.reg)}; }
+  static V mul(V a, V b) noexcept { return {_mm512_mul_pd(a.reg, b.reg)}; }
+  static V div(V a, V b) noexcept { return {_mm512_div_pd(a.reg, b.reg)}; }
+  static V fma(V a, V b, V c) noexcept { return {_mm512_fmadd_pd(a.reg, b.reg, c.reg)}; }
+  static V min(V a, V b) noexcept { return {_mm512_min_pd(a.reg, b.reg)}; }
+  static V max(V a, V b) noexcept { return {_mm512_max_pd(a.reg, b.reg)}; }
+  static V sqrt(V a) noexcept { return {_mm512_sqrt_pd(a.reg)}; }
+  static V abs(V a) noexcept { return {_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.reg)}; }
+  static V copysign(V magnitude, V sign) noexcept {
+    const __m512d mask = _mm512_set1_pd(-0.0);
+    return {_mm512_or_pd(_mm512_andnot_pd(mask, magnitude.reg), _mm512_and_pd(mask, sign.reg))};
+  }
+  template <int kMantissa, int kBias>
+  static V pow2(V shifted) noexcept {
+    const __m512i n = _mm512_slli_epi64(_mm512_castpd_si512(shifted.reg), kMantissa);
+    const __m512i bias = _mm512_set1_epi64(static_cast<long long>(kBias) << kMantissa);
+    return {_mm512_castsi512_pd(_mm512_add_epi64(n, bias))};
+  }
+};
+
+}  // namespace
+}  // namespace lstmcore

@@ -1,0 +1,101 @@
+// Vectors in portable C++: four lanes (two for double) of plain arithmetic. The twin that the other
+// instruction sets are held against, and the code that runs where they don't exist.
+#pragma once
+
+#include "base/index.hpp"
+
+namespace lstmcore {
+namespace {
+
+template <class ScalarT, class BitsT, int kLanesV>
+struct PlainVec {
+  using Scalar = ScalarT;
+  using Bits = BitsT;
+  static constexpr Index kLanes = kLanesV;
+  // Register tiles: rows of the cell, rows and blocks of the GEMMs.
+  static constexpr int kCellRows = 2;
+  static constexpr int kGemmRows = 2;
+  static constexpr int kGemmBlocks = 1;
+
+  Scalar lane[kLanesV];
+
+  template <class F>
+  static PlainVec each(F f) noexcept {
+    PlainVec r;
+    for (int l = 0; l < kLanesV; ++l) r.lane[l] = f(l);
+    return r;
+  }
+  static Bits bits(Scalar x) noexcept { return __builtin_bit_cast(Bits, x); }
+  static Scalar scalar(Bits x) noexcept { return __builtin_bit_cast(Scalar, x); }
+  static constexpr Bits kSign = Bits{1} << (8 * sizeof(Bits) - 1);
+
+  static PlainVec load(const Scalar* p) noexcept {
+    return each([=](int l) { return p[l]; });
+  }
+  static PlainVec set1(Scalar x) noexcept {
+    return each([=](int) { return x; });
+  }
+  void store(Scalar* p) const noexcept {
+    for (int l = 0; l < kLanesV; ++l) p[l] = lane[l];
+  }
+  static PlainVec add(PlainVec a, PlainVec b) noexcept {
+    return each([&](int l) { return a.lane[l] + b.lane[l]; });
+  }
+  static PlainVec sub(PlainVec a, PlainVec b) noexcept {
+    return each([&](int l) { return a.lane[l] - b.lane[l]; });
+  }
+  static PlainVec mul(PlainVec a, PlainVec b) noexcept {
+    return each([&](int l) { return a.lane[l] * b.lane[l]; });
+  }
+  static PlainVec div(PlainVec a, PlainVec b) noexcept {
+    return each([&](int l) { return a.lane[l] / b.lane[l]; });
+  }
+  static Scalar fma1(Scalar a, Scalar b, Scalar c) noexcept {
+    if constexpr (sizeof(Scalar) == 4) {
+      return __builtin_fmaf(a, b, c);
+    } else {
+      return __builtin_fma(a, b, c);
+    }
+  }
+  // a b + c, rounded once.
+  static PlainVec fma(PlainVec a, PlainVec b, PlainVec c) noexcept {
+    return each([&](int l) { return fma1(a.lane[l], b.lane[l], c.lane[l]); });
+  }
+  // The second operand where either is NaN, as the x86 instructions do.
+  static PlainVec min(PlainVec a, PlainVec b) noexcept {
+    return each([&](int l) { return a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l]; });
+  }
+  static PlainVec max(PlainVec a, PlainVec b) noexcept {
+    return each([&](int l) { return a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]; });
+  }
+  static PlainVec sqrt(PlainVec a) noexcept {
+    return each([&](int l) {
+      if constexpr (sizeof(Scalar) == 4) {
+        return __builtin_sqrtf(a.lane[l]);
+      } else {
+        return __builtin_sqrt(a.lane[l]);
+      }
+    });
+  }
+  static PlainVec abs(PlainVec a) noexcept {
+    return each([&](int l) { return scalar(bits(a.lane[l]) & ~kSign); });
+  }
+  static PlainVec copysign(PlainVec magnitude, PlainVec sign) noexcept {
+    return each([&](int l) {
+      return scalar((bits(magnitude.lane[l]) & ~kSign) | (bits(sign.lane[l]) & kSign));
+    });
+  }
+  // 2^n, n being held in the low mantissa bits of `shifted`.
+  template <int kMantissa, int kBias>
+  static PlainVec pow2(PlainVec shifted) noexcept {
+    return each([&](int l) {
+      return scalar((bits(shifted.lane[l]) << kMantissa) + (Bits{kBias} << kMantissa));
+    });
+  }
+};
+
+using VecFloat32 = PlainVec<float, unsigned, 4>;
+using VecFloat64 = PlainVec<double, unsigned long long, 2>;
+
+}  // namespace
+}  // namespace lstmcore
