@@ -1,0 +1,103 @@
+// One LSTM layer over a packed batch: forward, BPTT and deferred weight gradients.
+// Hochreiter, Schmidhuber: Long short-term memory (1997); Gers, Schmidhuber, Cummins: Learning to
+// forget (2000). Parameters in a flat buffer: W_ih (4H, I), W_hh (4H, H), b (4H), gates i, f, g, o.
+#pragma once
+
+#include "base/aligned_buffer.hpp"
+#include "base/parallel.hpp"
+#include "kernels/kernel_table.hpp"
+#include "layers/packed_batch.hpp"
+
+namespace lstmcore {
+
+// What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B.
+template <class Scalar>
+struct LstmWorkspace {
+  AlignedBuffer<Scalar> h;  // (N + R, Hp) history: initial states, then every h_t
+  AlignedBuffer<Scalar> c;  // [Hb][N + R][B] history; in inference [Hb][N][B], the running state
+  AlignedBuffer<Scalar> gates;   // [Hb][R][4][B]; BPTT overwrites it with the gate gradients
+  AlignedBuffer<Scalar> tanh_c;  // [Hb][R][B]
+  AlignedBuffer<Scalar> dh;      // (N, Hp) gradient of h_n, in the end of h_0
+  AlignedBuffer<Scalar> dc;      // [Hb][N][B] gradient of c_n, in the end of c_0
+  AlignedBuffer<Scalar> gradient_panels;  // [Hb][I + H + 1][4][B] as the forward panels, then b
+  bool keeps_history = false;             // whether there is what BPTT needs
+};
+
+template <class Scalar>
+class LstmLayer {
+ public:
+  static constexpr Index B = kBlock<Scalar>;
+
+  LstmLayer(Index input_size, Index hidden_size, const KernelTable<Scalar>& kernels);
+
+  Index input_size() const noexcept { return input_size_; }
+  Index hidden_size() const noexcept { return hidden_size_; }
+  Index padded_hidden_size() const noexcept { return n_blocks_ * B; }
+  Index n_parameters() const noexcept {
+    return 4 * hidden_size_ * (input_size_ + hidden_size_ + 1);
+  }
+
+  // Copies parameters into the panels that the kernels read.
+  void reserve_panels();
+  void pack(const Scalar* parameters, Workers& workers) noexcept;
+
+  // Memory for a batch; `keep` for BPTT.
+  void reserve(LstmWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
+  void reserve_gradients(LstmWorkspace<Scalar>& w, const PackedBatch& batch) const;
+
+  // States between user layout (N, H) and workspace; null means zeros.
+  void set_initial_state(LstmWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* h0,
+                         const Scalar* c0, Index n_begin, Index n_end) const noexcept;
+  void get_final_state(const LstmWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* h_n,
+                       Scalar* c_n) const noexcept;
+  void set_state_gradient(LstmWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* dh_n,
+                          const Scalar* dc_n, Index n_begin, Index n_end) const noexcept;
+  void get_state_gradient(const LstmWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* dh_0,
+                          Scalar* dc_0) const noexcept;
+
+  // Copies for whoever looks inside, before BPTT: gates (R, 4, H) and cell states (R, H).
+  void get_gates(const LstmWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
+                 Scalar* c) const noexcept;
+
+  // All time steps of the sequences [n_begin, n_end). x (R, I) with row stride x_stride.
+  void forward(const PackedBatch& batch, const Scalar* x, Index x_stride, LstmWorkspace<Scalar>& w,
+               Index n_begin, Index n_end) const noexcept;
+  // dy (R, Hp) or null; dx (R, I padded to B) is written unless null.
+  void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, LstmWorkspace<Scalar>& w,
+                Index n_begin, Index n_end) const noexcept;
+  // The gradient of the parameters, once BPTT is through for all sequences: each element is one sum
+  // over all rows in ascending order.
+  void weight_gradients(const PackedBatch& batch, const Scalar* x, Index x_stride,
+                        LstmWorkspace<Scalar>& w, Scalar* gradient,
+                        Workers& workers) const noexcept;
+
+  // h_t of all rows (R, Hp).
+  const Scalar* output(const LstmWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
+    return w.h.data() + batch.n_sequences() * padded_hidden_size();
+  }
+
+ private:
+  // The length of k in a forward panel. Gradient panels have one column more, for the bias.
+  Index panel_rows() const noexcept { return input_size_ + hidden_size_; }
+  Index cell_stride(const LstmWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
+    return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;
+  }
+  void pack_block(const Scalar* parameters, Index block) noexcept;
+  // Columns [begin, end) of all gradient panels, one behind the other.
+  void gradient_columns(const PackedBatch& batch, const Scalar* x, Index x_stride,
+                        LstmWorkspace<Scalar>& w, Index begin, Index end) const noexcept;
+  void unpack_gradient(const LstmWorkspace<Scalar>& w, Index block, Index gate,
+                       Scalar* gradient) const noexcept;
+
+  Index input_size_;
+  Index hidden_size_;
+  Index n_blocks_;
+  Index n_input_blocks_;
+  const KernelTable<Scalar>* kernels_;
+  AlignedBuffer<Scalar> forward_panels_;  // [block][I + H][4][B]
+  AlignedBuffer<Scalar> bias_;            // [block][4][B]
+  AlignedBuffer<Scalar> dh_panels_;       // W_hh as panel_gemm wants it, k = [block][4][B]
+  AlignedBuffer<Scalar> dx_panels_;       // W_ih likewise
+};
+
+}  // namespace lstmcore

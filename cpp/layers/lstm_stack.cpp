@@ -1,0 +1,160 @@
+#include "layers/lstm_stack.hpp"
+
+#include <algorithm>
+
+namespace lstmcore {
+
+template <class Scalar>
+LstmStack<Scalar>::LstmStack(Index input_size, const std::vector<Index>& hidden_sizes,
+                             const KernelTable<Scalar>& kernels) {
+  layers_.reserve(hidden_sizes.size());
+  Index below = input_size;
+  for (const Index hidden_size : hidden_sizes) {
+    layers_.emplace_back(below, hidden_size, kernels);
+    n_parameters_ += layers_.back().n_parameters();
+    below = hidden_size;
+  }
+}
+
+template <class Scalar>
+void LstmStack<Scalar>::reserve_panels() {
+  for (auto& layer : layers_) layer.reserve_panels();
+}
+
+template <class Scalar>
+void LstmStack<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept {
+  for (auto& layer : layers_) {
+    layer.pack(parameters, workers);
+    parameters += layer.n_parameters();
+  }
+}
+
+template <class Scalar>
+void LstmStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
+                                const Dropout& dropout) const {
+  w.layers.resize(layers_.size());
+  w.dropped.resize(layers_.size());
+  w.dx.resize(layers_.size());
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].reserve(w.layers[l], batch, keep);
+    if (l > 0 && dropout.active()) {
+      w.dropped[l].reserve(checked_product(batch.n_rows(), layers_[l - 1].padded_hidden_size()));
+    }
+  }
+}
+
+template <class Scalar>
+void LstmStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
+                                          const PackedBatch& batch) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].reserve_gradients(w.layers[l], batch);
+    if (l > 0) {
+      w.dx[l].reserve(checked_product(batch.n_rows(), layers_[l - 1].padded_hidden_size()));
+    }
+  }
+}
+
+template <class Scalar>
+typename LstmStack<Scalar>::Input LstmStack<Scalar>::layer_input(
+    Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+    const StackWorkspace<Scalar>& w) const noexcept {
+  if (l == 0) return {x, input_size()};
+  const LstmLayer<Scalar>& below = layer(l - 1);
+  const auto index = static_cast<std::size_t>(l);
+  const Scalar* input =
+      dropout.active() ? w.dropped[index].data() : below.output(w.layers[index - 1], batch);
+  return {input, below.padded_hidden_size()};
+}
+
+namespace {
+
+// Masks the rows of the sequences [n_begin, n_end) of a (R, width) matrix.
+template <class Scalar>
+void drop_rows(const Dropout& dropout, const PackedBatch& batch, Index layer, Index width,
+               const Scalar* from, Scalar* to, Index n_begin, Index n_end) {
+  for (Index n = n_begin; n < n_end; ++n) {
+    for (Index t = 0; t < batch.length(n); ++t) {
+      const Index at = (batch.offset(t) + n) * width;
+      dropout.apply(n, layer, t, width, from + at, to + at);
+    }
+  }
+}
+
+}  // namespace
+
+template <class Scalar>
+void LstmStack<Scalar>::forward(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+                                StackWorkspace<Scalar>& w, Index n_begin,
+                                Index n_end) const noexcept {
+  for (Index l = 0; l < n_layers(); ++l) {
+    const auto index = static_cast<std::size_t>(l);
+    if (l > 0 && dropout.active()) {
+      const LstmLayer<Scalar>& below = layer(l - 1);
+      drop_rows(dropout, batch, l, below.padded_hidden_size(),
+                below.output(w.layers[index - 1], batch), w.dropped[index].data(), n_begin, n_end);
+    }
+    const Input input = layer_input(l, batch, x, dropout, w);
+    layer(l).forward(batch, input.x, input.stride, w.layers[index], n_begin, n_end);
+  }
+}
+
+template <class Scalar>
+void LstmStack<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
+                                 const Dropout& dropout, StackWorkspace<Scalar>& w, Index n_begin,
+                                 Index n_end) const noexcept {
+  for (Index l = n_layers() - 1; l >= 0; --l) {
+    const auto index = static_cast<std::size_t>(l);
+    Scalar* dx_here = l == 0 ? dx : w.dx[index].data();
+    layer(l).backward(batch, dy, dx_here, w.layers[index], n_begin, n_end);
+    if (l > 0 && dropout.active()) {
+      drop_rows(dropout, batch, l, layer(l - 1).padded_hidden_size(), dx_here, dx_here, n_begin,
+                n_end);
+    }
+    dy = dx_here;
+  }
+}
+
+template <class Scalar>
+void LstmStack<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar* x,
+                                         const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                         Scalar* gradient, Workers& workers) const noexcept {
+  for (Index l = 0; l < n_layers(); ++l) {
+    const Input input = layer_input(l, batch, x, dropout, w);
+    layer(l).weight_gradients(batch, input.x, input.stride, w.layers[static_cast<std::size_t>(l)],
+                              gradient, workers);
+    gradient += layer(l).n_parameters();
+  }
+}
+
+template <class Scalar>
+double LstmStack<Scalar>::multiply_adds_per_row() const noexcept {
+  double sum = 0;
+  for (const auto& layer : layers_) {
+    sum += 4.0 * static_cast<double>(layer.hidden_size()) *
+           static_cast<double>(layer.input_size() + layer.hidden_size());
+  }
+  return sum;
+}
+
+template <class Scalar>
+std::vector<Index> LstmStack<Scalar>::split(const PackedBatch& batch, int n_threads) const {
+  constexpr double kCacheBytes = 512 * 1024;
+  constexpr Index kSequences = 96;
+  const double weight_bytes = multiply_adds_per_row() * sizeof(Scalar);
+  const Index share = ceil_div(batch.n_sequences(), n_threads);
+  const Index per_thread = weight_bytes > kCacheBytes ? 1 : ceil_div(share, kSequences);
+  return batch.split(std::max<Index>(1, n_threads * per_thread));
+}
+
+int useful_threads(double multiply_adds, int n_threads) noexcept {
+  // A region and its barriers cost about 2 microseconds, in which one thread does some 1e5
+  // multiply-adds; a second thread is asked for when its half is worth several times that.
+  constexpr double kWorthOneThread = 5e5;
+  const double worth = 1.0 + multiply_adds / kWorthOneThread;
+  return worth < n_threads ? std::max(1, static_cast<int>(worth)) : std::max(1, n_threads);
+}
+
+template class LstmStack<float>;
+template class LstmStack<double>;
+
+}  // namespace lstmcore

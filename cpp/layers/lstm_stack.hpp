@@ -1,0 +1,71 @@
+// LSTM layers on top of each other, with dropout between them.
+#pragma once
+
+#include <vector>
+
+#include "layers/dropout.hpp"
+#include "layers/lstm_layer.hpp"
+
+namespace lstmcore {
+
+template <class Scalar>
+struct StackWorkspace {
+  std::vector<LstmWorkspace<Scalar>> layers;
+  // What each layer above the first reads when dropout is active: (R, Hp) of the layer below.
+  std::vector<AlignedBuffer<Scalar>> dropped;
+  // Gradient of what each layer above the first reads; dy of the layer below, (R, Hp).
+  std::vector<AlignedBuffer<Scalar>> dx;
+};
+
+template <class Scalar>
+class LstmStack {
+ public:
+  LstmStack(Index input_size, const std::vector<Index>& hidden_sizes,
+            const KernelTable<Scalar>& kernels);
+
+  Index n_layers() const noexcept { return static_cast<Index>(layers_.size()); }
+  const LstmLayer<Scalar>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
+  const LstmLayer<Scalar>& top() const { return layers_.back(); }
+  Index input_size() const noexcept { return layers_.front().input_size(); }
+  Index n_parameters() const noexcept { return n_parameters_; }
+
+  void reserve_panels();
+  void pack(const Scalar* parameters, Workers& workers) noexcept;
+
+  void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
+               const Dropout& dropout) const;
+  void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch) const;
+
+  // All layers and steps of the sequences [n_begin, n_end), from the initial states in w.
+  void forward(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+               StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  // From the state gradients in w and dy (R, Hp of the top layer, or null). dx (R, I padded to the
+  // block) or null.
+  void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, const Dropout& dropout,
+                StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  void weight_gradients(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+                        StackWorkspace<Scalar>& w, Scalar* gradient,
+                        Workers& workers) const noexcept;
+
+  // Multiply-adds of the matrix products for one row of input, forward.
+  double multiply_adds_per_row() const noexcept;
+  // Boundaries of the runs of sequences that a batch is cut into: enough for the threads, and small
+  // enough that the states of one stay in cache where the weights do too.
+  std::vector<Index> split(const PackedBatch& batch, int n_threads) const;
+
+ private:
+  struct Input {
+    const Scalar* x;
+    Index stride;
+  };
+  Input layer_input(Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+                    const StackWorkspace<Scalar>& w) const noexcept;
+
+  std::vector<LstmLayer<Scalar>> layers_;
+  Index n_parameters_ = 0;
+};
+
+// One thread where a second would cost more than it brings.
+int useful_threads(double multiply_adds, int n_threads) noexcept;
+
+}  // namespace lstmcore

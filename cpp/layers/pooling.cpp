@@ -1,0 +1,95 @@
+#include "layers/pooling.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace lstmcore {
+
+Pooling pooling_from_name(std::string_view name) {
+  if (name == "last") return Pooling::kLast;
+  if (name == "mean") return Pooling::kMean;
+  if (name == "max") return Pooling::kMax;
+  throw std::invalid_argument("pooling is '" + std::string(name) +
+                              "'; expected 'last', 'mean' or 'max'");
+}
+
+namespace {
+
+template <class Scalar>
+void mean_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar* pooled,
+             Index n) {
+  std::fill_n(pooled, width, Scalar{0});
+  for (Index t = 0; t < batch.length(n); ++t) {
+    const Scalar* h = history + (batch.history_row(t) + n) * width;
+    for (Index j = 0; j < width; ++j) pooled[j] += h[j];
+  }
+  const auto length = static_cast<Scalar>(std::max<Index>(batch.length(n), 1));
+  for (Index j = 0; j < width; ++j) pooled[j] /= length;
+}
+
+template <class Scalar>
+void max_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar* pooled,
+            std::int32_t* argmax, Index n) {
+  std::fill_n(pooled, width, Scalar{0});
+  std::fill_n(argmax, width, 0);
+  for (Index t = 0; t < batch.length(n); ++t) {
+    const Scalar* h = history + (batch.history_row(t) + n) * width;
+    for (Index j = 0; j < width; ++j) {
+      const bool replaces = t == 0 || h[j] > pooled[j] || (h[j] != h[j] && pooled[j] == pooled[j]);
+      pooled[j] = replaces ? h[j] : pooled[j];
+      argmax[j] = replaces ? static_cast<std::int32_t>(t) : argmax[j];
+    }
+  }
+}
+
+}  // namespace
+
+template <class Scalar>
+void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* history, Index width,
+                     Scalar* pooled, std::int32_t* argmax, Index n_begin, Index n_end) noexcept {
+  for (Index n = n_begin; n < n_end; ++n) {
+    Scalar* to = pooled + n * width;
+    switch (pooling) {
+      case Pooling::kLast:
+        std::copy_n(history + batch.final_history_row(n) * width, width, to);
+        break;
+      case Pooling::kMean:
+        mean_of(batch, history, width, to, n);
+        break;
+      case Pooling::kMax:
+        max_of(batch, history, width, to, argmax + n * width, n);
+        break;
+    }
+  }
+}
+
+template <class Scalar>
+void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* dpooled, Index width,
+                      const std::int32_t* argmax, Scalar* dy, Index n_begin, Index n_end) noexcept {
+  if (pooling == Pooling::kLast) return;
+  for (Index n = n_begin; n < n_end; ++n) {
+    const Scalar* from = dpooled + n * width;
+    const auto length = static_cast<Scalar>(batch.length(n));
+    for (Index t = 0; t < batch.length(n); ++t) {
+      Scalar* to = dy + (batch.offset(t) + n) * width;
+      if (pooling == Pooling::kMean) {
+        for (Index j = 0; j < width; ++j) to[j] = from[j] / length;
+      } else {
+        const std::int32_t* step = argmax + n * width;
+        for (Index j = 0; j < width; ++j) to[j] = step[j] == t ? from[j] : Scalar{0};
+      }
+    }
+  }
+}
+
+template void pooling_forward(Pooling, const PackedBatch&, const float*, Index, float*,
+                              std::int32_t*, Index, Index) noexcept;
+template void pooling_forward(Pooling, const PackedBatch&, const double*, Index, double*,
+                              std::int32_t*, Index, Index) noexcept;
+template void pooling_backward(Pooling, const PackedBatch&, const float*, Index,
+                               const std::int32_t*, float*, Index, Index) noexcept;
+template void pooling_backward(Pooling, const PackedBatch&, const double*, Index,
+                               const std::int32_t*, double*, Index, Index) noexcept;
+
+}  // namespace lstmcore

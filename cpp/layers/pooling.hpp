@@ -1,0 +1,30 @@
+// A ragged sequence of hidden states becomes one vector: its last state, its mean or its maximum.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "layers/packed_batch.hpp"
+
+namespace lstmcore {
+
+enum class Pooling : std::uint8_t { kLast, kMean, kMax };
+
+// "last", "mean" or "max"; throws std::invalid_argument for anything else.
+Pooling pooling_from_name(std::string_view name);
+
+// For the sequences [n_begin, n_end). `history` (N + R, width) with the initial states first;
+// pooled (N, width). An empty sequence pools to its initial state (last) or to 0 (mean, max). For
+// kMax, `argmax` (N, width) keeps the step of the first maximum; a NaN wins, so that it stays
+// visible.
+template <class Scalar>
+void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* history, Index width,
+                     Scalar* pooled, std::int32_t* argmax, Index n_begin, Index n_end) noexcept;
+
+// Writes dy (R, width) of these sequences for kMean and kMax. For kLast the gradient of the last
+// state is dpooled itself, and there is no dy.
+template <class Scalar>
+void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* dpooled, Index width,
+                      const std::int32_t* argmax, Scalar* dy, Index n_begin, Index n_end) noexcept;
+
+}  // namespace lstmcore

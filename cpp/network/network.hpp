@@ -1,0 +1,87 @@
+// LSTM stack → pooling → dense head → link: the network behind the estimators.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kernels/dispatch.hpp"
+#include "layers/dense.hpp"
+#include "layers/lstm_stack.hpp"
+#include "layers/pooling.hpp"
+
+namespace lstmcore {
+
+// From raw scores to what is predicted.
+enum class Link : std::uint8_t { kIdentity, kSigmoid, kSoftmax };
+
+// Throws std::invalid_argument, naming the links there are.
+Link link_from_name(std::string_view name);
+
+// Applies the link to the K scores of one sample, in place.
+template <class Scalar>
+void apply_link(Link link, Scalar* scores, Index n_outputs) noexcept;
+
+struct NetworkSpec {
+  Index input_size = 0;
+  std::vector<Index> hidden_sizes;
+  Index n_outputs = 0;
+  Pooling pooling = Pooling::kLast;
+  Link link = Link::kIdentity;
+  double dropout = 0.0;  // between layers and before the head, in training
+};
+
+template <class Scalar>
+struct NetworkWorkspace {
+  PackedBatch batch;
+  StackWorkspace<Scalar> stack;
+  AlignedBuffer<Scalar> pooled;        // (N, Hp) features of the head, after dropout
+  AlignedBuffer<std::int32_t> argmax;  // (N, Hp) of max pooling
+  AlignedBuffer<Scalar> scores;        // (N, Kp)
+  AlignedBuffer<Scalar> dscores;       // (N, Kp)
+  AlignedBuffer<Scalar> dpooled;       // (N, Hp)
+  AlignedBuffer<Scalar> dy;            // (R, Hp) of mean and max pooling
+  AlignedBuffer<Scalar> head_gradient_panels;
+};
+
+// A network is its packed weights: parameters live with the caller and are copied in by pack.
+template <class Scalar>
+class Network {
+ public:
+  Network(const NetworkSpec& spec, const Kernels& kernels);
+
+  const NetworkSpec& spec() const noexcept { return spec_; }
+  const Kernels& kernels() const noexcept { return *kernels_; }
+  Index n_parameters() const noexcept { return stack_.n_parameters() + head_.n_parameters(); }
+  const LstmStack<Scalar>& stack() const noexcept { return stack_; }
+  Index padded_outputs() const noexcept { return head_.padded_outputs(); }
+
+  void pack(const Scalar* parameters, Workers& workers) noexcept;
+
+  // Memory for w.batch, in inference or (`training`) with what BPTT needs.
+  void reserve(NetworkWorkspace<Scalar>& w, bool training, const Dropout& dropout) const;
+
+  // From x to w.scores for the sequences [n_begin, n_end), from zero initial states.
+  void forward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
+               Index n_end) const noexcept;
+  // From w.dscores down to the gate gradients of every layer.
+  void backward(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
+                Index n_end) const noexcept;
+  // The gradient of all parameters, after backward for all sequences.
+  void weight_gradients(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                        Scalar* gradient, Workers& workers) const noexcept;
+
+  // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
+  void predict(const Scalar* x, bool with_link, int n_threads, NetworkWorkspace<Scalar>& w,
+               Scalar* outputs) const;
+
+ private:
+  Index width() const noexcept { return stack_.top().padded_hidden_size(); }
+
+  NetworkSpec spec_;
+  const Kernels* kernels_;
+  LstmStack<Scalar> stack_;
+  Dense<Scalar> head_;
+};
+
+}  // namespace lstmcore

@@ -1,0 +1,67 @@
+#include "network/parameter_layout.hpp"
+
+#include <stdexcept>
+
+namespace lstmcore {
+namespace {
+
+void require_positive(const char* name, Index value) {
+  if (value < 1) {
+    throw std::invalid_argument(std::string(name) + " is " + std::to_string(value) +
+                                ", expected at least 1");
+  }
+}
+
+class Layout {
+ public:
+  void add(std::string name, std::vector<Index> shape) {
+    Index size = 1;
+    for (const Index n : shape) size = checked_product(size, n);
+    if (size > std::numeric_limits<Index>::max() / 8 - offset_) {
+      throw std::length_error("the parameters do not fit into memory");
+    }
+    entries_.push_back({std::move(name), std::move(shape), offset_});
+    offset_ += size;
+  }
+  std::vector<ParameterEntry> entries() && { return std::move(entries_); }
+
+ private:
+  std::vector<ParameterEntry> entries_;
+  Index offset_ = 0;
+};
+
+Layout layers_of(Index input_size, const std::vector<Index>& hidden_sizes) {
+  require_positive("input_size", input_size);
+  if (hidden_sizes.empty())
+    throw std::invalid_argument("hidden_sizes is empty, expected one size per layer");
+  Layout layout;
+  Index below = input_size;
+  for (std::size_t l = 0; l < hidden_sizes.size(); ++l) {
+    const Index H = hidden_sizes[l];
+    require_positive("hidden_sizes", H);
+    const Index gates = checked_product(4, H);
+    const std::string suffix = "_l" + std::to_string(l);
+    layout.add("weight_ih" + suffix, {gates, below});
+    layout.add("weight_hh" + suffix, {gates, H});
+    layout.add("bias" + suffix, {gates});
+    below = H;
+  }
+  return layout;
+}
+
+}  // namespace
+
+std::vector<ParameterEntry> stack_layout(Index input_size, const std::vector<Index>& hidden_sizes) {
+  return layers_of(input_size, hidden_sizes).entries();
+}
+
+std::vector<ParameterEntry> network_layout(Index input_size, const std::vector<Index>& hidden_sizes,
+                                           Index n_outputs) {
+  Layout layout = layers_of(input_size, hidden_sizes);
+  require_positive("n_outputs", n_outputs);
+  layout.add("head_weight", {n_outputs, hidden_sizes.back()});
+  layout.add("head_bias", {n_outputs});
+  return std::move(layout).entries();
+}
+
+}  // namespace lstmcore
