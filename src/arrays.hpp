@@ -1,0 +1,95 @@
+// NumPy arrays at the border: nothing is converted here, and what does not fit is named.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <initializer_list>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/index.hpp"
+#include "layers/packed_batch.hpp"
+
+namespace lstmcore::binding {
+
+namespace py = pybind11;
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+template <class T>
+using OptionalArrays = std::optional<std::vector<Array<T>>>;
+
+inline std::string shape_text(const std::vector<Index>& shape) {
+  std::string text = "(";
+  for (const Index n : shape)
+    text += (text.size() > 1 ? ", " : "") + (n < 0 ? "any" : std::to_string(n));
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+inline std::vector<Index> shape_of(const py::array& array) {
+  return {array.shape(), array.shape() + array.ndim()};
+}
+
+// Takes any Python object as an array of T in C order without a copy; a negative size in `expected`
+// stands for any. Throws std::invalid_argument that names the argument.
+template <class T>
+Array<T> as_array(const py::handle& object, const char* name, const std::vector<Index>& expected) {
+  if (!py::isinstance<py::array>(object)) {
+    throw std::invalid_argument(std::string(name) + " must be a NumPy array, got " +
+                                std::string(py::str(py::type::of(object))));
+  }
+  const auto any = py::reinterpret_borrow<py::array>(object);
+  if (!py::isinstance<py::array_t<T>>(any)) {
+    throw std::invalid_argument(std::string(name) + " must have dtype " +
+                                std::string(py::str(py::dtype::of<T>())) + ", got " +
+                                std::string(py::str(any.dtype())));
+  }
+  const std::vector<Index> shape = shape_of(any);
+  bool fits = shape.size() == expected.size();
+  for (std::size_t axis = 0; fits && axis < shape.size(); ++axis) {
+    fits = expected[axis] < 0 || expected[axis] == shape[axis];
+  }
+  if (!fits) {
+    throw std::invalid_argument(std::string(name) + " must have shape " + shape_text(expected) +
+                                ", got " + shape_text(shape));
+  }
+  if ((any.flags() & py::array::c_style) == 0) {
+    throw std::invalid_argument(std::string(name) + " must be C-contiguous");
+  }
+  return py::reinterpret_borrow<Array<T>>(any);
+}
+
+template <class T>
+Array<T> as_output(const py::handle& object, const char* name, const std::vector<Index>& expected) {
+  Array<T> array = as_array<T>(object, name, expected);
+  if (!array.writeable()) throw std::invalid_argument(std::string(name) + " must be writeable");
+  return array;
+}
+
+template <class T>
+Array<T> new_array(const std::vector<Index>& shape) {
+  return Array<T>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
+}
+
+inline void require_threads(int n_threads) {
+  if (n_threads < 1) {
+    throw std::invalid_argument("n_threads is " + std::to_string(n_threads) +
+                                ", expected at least 1");
+  }
+}
+
+// Describes a packed batch to the core.
+inline void assign_batch(PackedBatch& batch, const py::handle& n_active, Index n_sequences) {
+  if (n_sequences < 0) {
+    throw std::invalid_argument("n_sequences is " + std::to_string(n_sequences) +
+                                ", expected at least 0");
+  }
+  const auto steps = as_array<Index>(n_active, "n_active", {-1});
+  batch.assign(steps.data(), steps.size(), n_sequences);
+}
+
+}  // namespace lstmcore::binding

@@ -1,0 +1,29 @@
+// One function per concept that is bound; module.cpp calls them all.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "base/workspace_pool.hpp"
+#include "network/network.hpp"
+#include "network/parameter_layout.hpp"
+
+namespace lstmcore::binding {
+
+void bind_config(pybind11::module_& module);
+void bind_stack(pybind11::module_& module);
+void bind_network(pybind11::module_& module);
+void bind_trainer(pybind11::module_& module);
+
+// [(name, shape, offset), ...] with tuples for shapes.
+pybind11::list layout_list(const std::vector<ParameterEntry>& entries);
+
+// A network as Python holds it: packed weights, whether there are any yet, and working memory.
+template <class Scalar>
+struct NetworkHandle {
+  NetworkHandle(const NetworkSpec& spec, const Kernels& kernels) : network(spec, kernels) {}
+  Network<Scalar> network;
+  bool has_parameters = false;
+  WorkspacePool<NetworkWorkspace<Scalar>> workspaces;
+};
+
+}  // namespace lstmcore::binding

@@ -1,0 +1,83 @@
+// NetworkFloat32, NetworkFloat64.
+
+#include "arrays.hpp"
+#include "bind.hpp"
+
+namespace lstmcore::binding {
+namespace {
+
+template <class Scalar>
+void set_parameters(NetworkHandle<Scalar>& self, const py::object& parameters) {
+  const auto flat = as_array<Scalar>(parameters, "parameters", {self.network.n_parameters()});
+  const Scalar* from = flat.data();
+  const py::gil_scoped_release release;
+  run_with_workers(1, [&](Workers& workers) { self.network.pack(from, workers); });
+  self.has_parameters = true;
+}
+
+template <class Scalar>
+Array<Scalar> predict(NetworkHandle<Scalar>& self, const py::object& x_object,
+                      const py::object& n_active_object, Index n_sequences, bool with_link,
+                      int n_threads) {
+  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
+  const NetworkSpec& spec = self.network.spec();
+  auto workspace = self.workspaces.borrow();
+  assign_batch(workspace->batch, n_active_object, n_sequences);
+  const auto x = as_array<Scalar>(x_object, "x", {workspace->batch.n_rows(), spec.input_size});
+  require_threads(n_threads);
+  auto outputs = new_array<Scalar>({n_sequences, spec.n_outputs});
+  Scalar* to = outputs.mutable_data();
+  const Scalar* from = x.data();
+  {
+    const py::gil_scoped_release release;
+    self.network.predict(from, with_link, n_threads, *workspace, to);
+  }
+  return outputs;
+}
+
+template <class Scalar>
+void bind(py::module_& module, const char* name) {
+  using Bound = NetworkHandle<Scalar>;
+  py::class_<Bound>(module, name, "LSTM stack, pooling, dense head and link.")
+      .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, Index n_outputs,
+                       const std::string& pooling, const std::string& link, double dropout,
+                       const std::string& isa) {
+             network_layout(input_size, hidden_sizes, n_outputs);  // checks the sizes
+             if (!(dropout >= 0.0 && dropout < 1.0)) {
+               throw std::invalid_argument("dropout is " + std::to_string(dropout) +
+                                           ", expected 0 <= dropout < 1");
+             }
+             const NetworkSpec spec{input_size,
+                                    std::move(hidden_sizes),
+                                    n_outputs,
+                                    pooling_from_name(pooling),
+                                    link_from_name(link),
+                                    dropout};
+             return std::make_unique<Bound>(spec, select_kernels(isa));
+           }),
+           py::arg("input_size"), py::arg("hidden_sizes"), py::arg("n_outputs"), py::kw_only(),
+           py::arg("pooling"), py::arg("link"), py::arg("dropout"), py::arg("isa") = "")
+      .def_property_readonly("n_parameters",
+                             [](const Bound& self) { return self.network.n_parameters(); })
+      .def_property_readonly(
+          "layout",
+          [](const Bound& self) {
+            const NetworkSpec& spec = self.network.spec();
+            return layout_list(network_layout(spec.input_size, spec.hidden_sizes, spec.n_outputs));
+          })
+      .def_property_readonly("isa", [](const Bound& self) { return self.network.kernels().name; })
+      .def("set_parameters", &set_parameters<Scalar>, py::arg("parameters"),
+           "Copies the flat parameters (P,) into packed panels.")
+      .def("predict", &predict<Scalar>, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
+           py::kw_only(), py::arg("apply_link"), py::arg("n_threads"),
+           "Outputs (N, K) of a packed batch, in packed order.");
+}
+
+}  // namespace
+
+void bind_network(py::module_& module) {
+  bind<float>(module, "NetworkFloat32");
+  bind<double>(module, "NetworkFloat64");
+}
+
+}  // namespace lstmcore::binding

@@ -1,0 +1,311 @@
+// LSTMStackFloat32, LSTMStackFloat64: the layers on their own, with states, gradients and gates.
+
+#include <atomic>
+
+#include "arrays.hpp"
+#include "base/workspace_pool.hpp"
+#include "bind.hpp"
+
+namespace lstmcore::binding {
+namespace {
+
+// What a forward pass left for the backward pass, which overwrites it.
+template <class Scalar>
+struct Cache {
+  PackedBatch batch;
+  StackWorkspace<Scalar> workspace;
+  AlignedBuffer<Scalar> dy, dx;
+  Array<Scalar> x;
+  std::uint64_t stack_id = 0;  // of the stack that made it
+  bool spent = false;
+};
+
+template <class Scalar>
+class StackHandle {
+ public:
+  using SharedCache = std::shared_ptr<Cache<Scalar>>;
+  using States = std::vector<Array<Scalar>>;
+
+  StackHandle(Index input_size, const std::vector<Index>& hidden_sizes, const Kernels& kernels)
+      : kernels_(&kernels),
+        entries_(stack_layout(input_size, hidden_sizes)),
+        stack_(input_size, hidden_sizes, kernels.table<Scalar>()) {
+    stack_.reserve_panels();
+  }
+
+  Index n_parameters() const { return stack_.n_parameters(); }
+  py::list layout() const { return layout_list(entries_); }
+  const char* isa() const { return kernels_->name; }
+
+  void set_parameters(const py::object& parameters) {
+    const auto flat = as_array<Scalar>(parameters, "parameters", {n_parameters()});
+    const Scalar* from = flat.data();
+    const py::gil_scoped_release release;
+    run_with_workers(1, [&](Workers& workers) { stack_.pack(from, workers); });
+    has_parameters_ = true;
+  }
+
+  py::tuple forward(const py::object& x_object, const py::object& n_active, Index n_sequences,
+                    const py::object& h0_object, const py::object& c0_object, int n_threads,
+                    bool keep) {
+    if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
+    require_threads(n_threads);
+    if (keep) {
+      auto cache = std::make_shared<Cache<Scalar>>();
+      return run_forward(cache, *cache, x_object, n_active, n_sequences, h0_object, c0_object,
+                         n_threads, keep);
+    }
+    auto loan = caches_.borrow();
+    return run_forward(nullptr, *loan, x_object, n_active, n_sequences, h0_object, c0_object,
+                       n_threads, keep);
+  }
+
+  py::tuple backward(const SharedCache& cache, const py::object& dy_object,
+                     const py::object& dh_object, const py::object& dc_object, bool need_dx,
+                     int n_threads) {
+    require_threads(n_threads);
+    require_fresh(cache);
+    const PackedBatch& batch = cache->batch;
+    const Index R = batch.n_rows();
+    const Index N = batch.n_sequences();
+    const LstmLayer<Scalar>& top = stack_.top();
+    const Index I = stack_.input_size();
+    const Index padded_inputs = round_up(I, kBlock<Scalar>);
+    const States dh_n = states(dh_object, "dh_n", N);
+    const States dc_n = states(dc_object, "dc_n", N);
+    const Scalar* dy = nullptr;
+    if (!dy_object.is_none()) {
+      const auto given = as_array<Scalar>(dy_object, "dy", {R, top.hidden_size()});
+      dy = padded(given.data(), R, top.hidden_size(), top.padded_hidden_size(), cache->dy);
+    }
+    Scalar* dx = need_dx ? cache->dx.reserve(checked_product(R, padded_inputs)) : nullptr;
+    stack_.reserve_gradients(cache->workspace, batch);
+    auto gradient = new_array<Scalar>({n_parameters()});
+    Scalar* flat = gradient.mutable_data();
+    const Scalar* x = cache->x.data();
+    cache->spent = true;
+    {
+      const py::gil_scoped_release release;
+      const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
+      run_with_workers(threads, [&](Workers& workers) {
+        workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
+          for (Index l = 0; l < stack_.n_layers(); ++l) {
+            stack_.layer(l).set_state_gradient(layer_of(*cache, l), batch, data_of(dh_n, l),
+                                               data_of(dc_n, l), n_begin, n_end);
+          }
+          stack_.backward(batch, dy, dx, Dropout{}, cache->workspace, n_begin, n_end);
+        });
+        stack_.weight_gradients(batch, x, Dropout{}, cache->workspace, flat, workers);
+      });
+    }
+    py::list dh_0;
+    py::list dc_0;
+    for (Index l = 0; l < stack_.n_layers(); ++l) {
+      auto dh = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
+      auto dc = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
+      stack_.layer(l).get_state_gradient(layer_of(*cache, l), batch, dh.mutable_data(),
+                                         dc.mutable_data());
+      dh_0.append(dh);
+      dc_0.append(dc);
+    }
+    py::object dx_array = py::none();
+    if (need_dx) dx_array = unpadded(dx, R, I, padded_inputs);
+    return py::make_tuple(dx_array, dh_0, dc_0, gradient);
+  }
+
+  py::tuple gates(const SharedCache& cache, Index l) const {
+    require_fresh(cache);
+    if (l < 0 || l >= stack_.n_layers()) {
+      throw std::invalid_argument("layer is " + std::to_string(l) + ", expected 0 to " +
+                                  std::to_string(stack_.n_layers() - 1));
+    }
+    const PackedBatch& batch = cache->batch;
+    const Index H = stack_.layer(l).hidden_size();
+    auto gate_array = new_array<Scalar>({batch.n_rows(), 4, H});
+    auto cell_array = new_array<Scalar>({batch.n_rows(), H});
+    stack_.layer(l).get_gates(cache->workspace.layers[static_cast<std::size_t>(l)], batch,
+                              gate_array.mutable_data(), cell_array.mutable_data());
+    return py::make_tuple(gate_array, cell_array);
+  }
+
+  // One step of all layers for N sequences; h and c (L, N, H) may be their own outputs.
+  void step(const py::object& x_object, const py::object& h_object, const py::object& c_object,
+            const py::object& h_out_object, const py::object& c_out_object) {
+    if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
+    const Index H = stack_.top().hidden_size();
+    const Index L = stack_.n_layers();
+    for (Index l = 0; l < L; ++l) {
+      if (stack_.layer(l).hidden_size() != H) {
+        throw std::invalid_argument("step needs layers of equal hidden_sizes");
+      }
+    }
+    const auto x = as_array<Scalar>(x_object, "x", {-1, stack_.input_size()});
+    const Index N = x.shape(0);
+    const auto h = as_array<Scalar>(h_object, "h", {L, N, H});
+    const auto c = as_array<Scalar>(c_object, "c", {L, N, H});
+    auto h_out = as_output<Scalar>(h_out_object, "h_out", {L, N, H});
+    auto c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H});
+    if (N == 0) return;
+    auto loan = caches_.borrow();
+    const PackedBatch& batch = loan->batch;
+    loan->batch.assign(&N, 1, N);
+    stack_.reserve(loan->workspace, batch, false, Dropout{});
+    run_with_workers(1, [&](Workers&) {
+      for (Index l = 0; l < L; ++l) {
+        stack_.layer(l).set_initial_state(layer_of(*loan, l), batch, h.data() + l * N * H,
+                                          c.data() + l * N * H, 0, N);
+      }
+      stack_.forward(batch, x.data(), Dropout{}, loan->workspace, 0, N);
+      for (Index l = 0; l < L; ++l) {
+        stack_.layer(l).get_final_state(layer_of(*loan, l), batch, h_out.mutable_data() + l * N * H,
+                                        c_out.mutable_data() + l * N * H);
+      }
+    });
+  }
+
+ private:
+  static LstmWorkspace<Scalar>& layer_of(Cache<Scalar>& cache, Index l) {
+    return cache.workspace.layers[static_cast<std::size_t>(l)];
+  }
+  static const Scalar* data_of(const States& states, Index l) {
+    return states.empty() ? nullptr : states[static_cast<std::size_t>(l)].data();
+  }
+  double multiply_adds(const PackedBatch& batch) const {
+    return stack_.multiply_adds_per_row() * static_cast<double>(batch.n_rows());
+  }
+  void require_fresh(const SharedCache& cache) const {
+    if (cache == nullptr || cache->stack_id != id_) {
+      throw std::invalid_argument("cache is not of this stack");
+    }
+    if (cache->spent) {
+      throw std::invalid_argument(
+          "cache has been used: a backward pass overwrites what the forward pass kept");
+    }
+  }
+
+  // One (N, H) array per layer, or none at all.
+  States states(const py::object& object, const char* name, Index N) const {
+    States arrays;
+    if (object.is_none()) return arrays;
+    const auto list = py::cast<std::vector<py::object>>(object);
+    if (static_cast<Index>(list.size()) != stack_.n_layers()) {
+      throw std::invalid_argument(std::string(name) + " must have one array for each of the " +
+                                  std::to_string(stack_.n_layers()) + " layers, got " +
+                                  std::to_string(list.size()));
+    }
+    for (std::size_t l = 0; l < list.size(); ++l) {
+      arrays.push_back(
+          as_array<Scalar>(list[l], name, {N, stack_.layer(static_cast<Index>(l)).hidden_size()}));
+    }
+    return arrays;
+  }
+
+  static const Scalar* padded(const Scalar* from, Index rows, Index width, Index padded_width,
+                              AlignedBuffer<Scalar>& buffer) {
+    if (width == padded_width) return from;
+    Scalar* to = buffer.reserve_zeroed(checked_product(rows, padded_width));
+    for (Index r = 0; r < rows; ++r) std::copy_n(from + r * width, width, to + r * padded_width);
+    return to;
+  }
+  static Array<Scalar> unpadded(const Scalar* from, Index rows, Index width, Index padded_width) {
+    auto array = new_array<Scalar>({rows, width});
+    Scalar* to = array.mutable_data();
+    for (Index r = 0; r < rows; ++r) std::copy_n(from + r * padded_width, width, to + r * width);
+    return array;
+  }
+
+  py::tuple run_forward(const SharedCache& kept, Cache<Scalar>& cache, const py::object& x_object,
+                        const py::object& n_active, Index n_sequences, const py::object& h0_object,
+                        const py::object& c0_object, int n_threads, bool keep) {
+    PackedBatch& batch = cache.batch;
+    assign_batch(batch, n_active, n_sequences);
+    const auto x = as_array<Scalar>(x_object, "x", {batch.n_rows(), stack_.input_size()});
+    const States h0 = states(h0_object, "h0", n_sequences);
+    const States c0 = states(c0_object, "c0", n_sequences);
+    stack_.reserve(cache.workspace, batch, keep, Dropout{});
+    const Scalar* from = x.data();
+    {
+      const py::gil_scoped_release release;
+      const int threads = useful_threads(multiply_adds(batch), n_threads);
+      run_with_workers(threads, [&](Workers& workers) {
+        workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
+          for (Index l = 0; l < stack_.n_layers(); ++l) {
+            stack_.layer(l).set_initial_state(layer_of(cache, l), batch, data_of(h0, l),
+                                              data_of(c0, l), n_begin, n_end);
+          }
+          stack_.forward(batch, from, Dropout{}, cache.workspace, n_begin, n_end);
+        });
+      });
+    }
+    py::list h_n;
+    py::list c_n;
+    for (Index l = 0; l < stack_.n_layers(); ++l) {
+      auto h = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
+      auto c = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
+      stack_.layer(l).get_final_state(layer_of(cache, l), batch, h.mutable_data(),
+                                      c.mutable_data());
+      h_n.append(h);
+      c_n.append(c);
+    }
+    const LstmLayer<Scalar>& top = stack_.top();
+    auto y = unpadded(top.output(cache.workspace.layers.back(), batch), batch.n_rows(),
+                      top.hidden_size(), top.padded_hidden_size());
+    py::object cache_object = py::none();
+    if (keep) {
+      cache.x = x;
+      cache.stack_id = id_;
+      cache_object = py::cast(kept);
+    }
+    return py::make_tuple(y, h_n, c_n, cache_object);
+  }
+
+  static std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+  }
+
+  const std::uint64_t id_ = next_id();
+  const Kernels* kernels_;
+  std::vector<ParameterEntry> entries_;
+  LstmStack<Scalar> stack_;
+  bool has_parameters_ = false;
+  WorkspacePool<Cache<Scalar>> caches_;
+};
+
+template <class Scalar>
+void bind(py::module_& module, const char* name, const char* cache_name) {
+  using Handle = StackHandle<Scalar>;
+  py::class_<Cache<Scalar>, std::shared_ptr<Cache<Scalar>>>(
+      module, cache_name, "What a forward pass keeps for one backward pass.");
+  py::class_<Handle>(module, name, "LSTM layers on top of each other, over packed batches.")
+      .def(py::init([](Index input_size, const std::vector<Index>& hidden_sizes,
+                       const std::string& isa) {
+             stack_layout(input_size, hidden_sizes);  // checks the sizes before memory is asked for
+             return std::make_unique<Handle>(input_size, hidden_sizes, select_kernels(isa));
+           }),
+           py::arg("input_size"), py::arg("hidden_sizes"), py::arg("isa") = "")
+      .def_property_readonly("n_parameters", &Handle::n_parameters)
+      .def_property_readonly("layout", &Handle::layout)
+      .def_property_readonly("isa", &Handle::isa)
+      .def("set_parameters", &Handle::set_parameters, py::arg("parameters"),
+           "Copies the flat parameters (P,) into packed panels.")
+      .def("forward", &Handle::forward, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
+           py::arg("h0"), py::arg("c0"), py::kw_only(), py::arg("n_threads"), py::arg("keep"),
+           "y (R, H), h_n and c_n per layer (N, H), and a cache or None.")
+      .def("backward", &Handle::backward, py::arg("cache"), py::arg("dy"), py::arg("dh_n"),
+           py::arg("dc_n"), py::kw_only(), py::arg("need_dx"), py::arg("n_threads"),
+           "dx (R, I) or None, dh_0 and dc_0 per layer (N, H), and the gradient (P,).")
+      .def("gates", &Handle::gates, py::arg("cache"), py::arg("layer"),
+           "Gates i, f, g, o (R, 4, H) and cell states (R, H) of a layer.")
+      .def("step", &Handle::step, py::arg("x"), py::arg("h"), py::arg("c"), py::arg("h_out"),
+           py::arg("c_out"), "One time step, from x (N, I) and states (L, N, H) to states.");
+}
+
+}  // namespace
+
+void bind_stack(py::module_& module) {
+  bind<float>(module, "LSTMStackFloat32", "LSTMCacheFloat32");
+  bind<double>(module, "LSTMStackFloat64", "LSTMCacheFloat64");
+}
+
+}  // namespace lstmcore::binding
