@@ -1,0 +1,142 @@
+"""sigmoid and tanh of the core: at most 3 ulp from the truth, on every instruction set the same.
+
+The table of errors: ``pytest tests/core/test_activations.py -s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from reference import Array
+
+from lstmcore import _core
+
+MAX_ULP = 3.0
+WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
+
+FUNCTIONS = pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+
+
+def exact_sigmoid(x: Array) -> Array:
+    """In the wider type, without overflow and without cancellation."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+EXACT: dict[str, Callable[[Array], Array]] = {"sigmoid": exact_sigmoid, "tanh": np.tanh}
+
+
+def arguments(dtype: np.dtype[Any]) -> Array:
+    """Every exponent with random mantissas and both signs; where the curves bend, densely."""
+    rng = np.random.default_rng(1)
+    limits = np.finfo(dtype)
+    exponents = np.repeat(np.arange(limits.minexp, limits.maxexp), 40)
+    magnitudes = np.ldexp(rng.uniform(1, 2, exponents.size), exponents)
+    far = 90 if dtype == np.float32 else 720
+    bends = [rng.uniform(-reach, reach, 40_000) for reach in (0.7, 4, 20, far)]
+    return np.concatenate([magnitudes, -magnitudes, *bends]).astype(dtype)
+
+
+def ulp_errors(name: str, x: Array, y: Array) -> Array:
+    """Distance from the truth in units of the last place of the truth.
+
+    Below the smallest normal number there are no such units: results may be flushed to zero there,
+    and the distance is counted in smallest normal numbers.
+    """
+    wide = WIDER[x.dtype]
+    truth = EXACT[name](x.astype(wide))
+    smallest = np.finfo(x.dtype).smallest_normal
+    rounded = np.abs(truth).astype(x.dtype)
+    unit = np.where(rounded < smallest, smallest, np.spacing(rounded)).astype(wide)
+    return np.abs(y.astype(wide) - truth) / unit
+
+
+@pytest.fixture
+def truth_is_wider(dtype: np.dtype[Any]) -> None:
+    """Skip float64 where long double is no wider."""
+    if np.finfo(WIDER[dtype]).eps > np.finfo(dtype).eps / 100:
+        pytest.skip("no type wider than float64 on this platform to take the truth from")
+
+
+@FUNCTIONS
+def test_at_most_3_ulp_over_the_whole_range(
+    name: str, isa: str, dtype: np.dtype[Any], truth_is_wider: None
+) -> None:
+    x = arguments(dtype)
+    errors = ulp_errors(name, x, getattr(_core, name)(x, isa))
+    magnitude = np.abs(x)
+    edges = [0, 2.0**-126, 1e-20, 1e-5, 0.1, 0.5, 1, 2, 4, 8, 16, 80, np.inf]
+    rows = []
+    for low, high in pairwise(edges):
+        inside = (magnitude >= low) & (magnitude < high)
+        if inside.any():
+            worst = float(errors[inside].max())
+            rows.append(f"  |x| in [{low:8.2g}, {high:8.2g}): {worst:5.2f} ulp at most")
+    table = "\n".join([f"{name} {dtype} {isa}", *rows])
+    print(f"\n{table}")
+    assert errors.max() <= MAX_ULP, table
+
+
+@FUNCTIONS
+def test_same_bits_on_every_instruction_set(name: str, isa: str, dtype: np.dtype[Any]) -> None:
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45]
+    x = np.concatenate([arguments(dtype), np.array(special, dtype)])
+    ours, scalar = (getattr(_core, name)(x, which) for which in (isa, "scalar"))
+    np.testing.assert_array_equal(ours, scalar)
+    np.testing.assert_array_equal(np.signbit(ours), np.signbit(scalar))
+
+
+@FUNCTIONS
+def test_a_value_does_not_depend_on_its_neighbours(
+    name: str, isa: str, dtype: np.dtype[Any], rng: np.random.Generator
+) -> None:
+    """Whole vectors and remainders of every size."""
+    x = rng.uniform(-5, 5, 67).astype(dtype)
+    whole = getattr(_core, name)(x, isa)
+    for size in range(67):
+        np.testing.assert_array_equal(getattr(_core, name)(x[:size].copy(), isa), whole[:size])
+
+
+def test_tanh_is_odd_to_the_bit(isa: str, dtype: np.dtype[Any]) -> None:
+    x = np.concatenate([arguments(dtype), np.array([0.0, np.inf], dtype)])
+    minus, plus = _core.tanh(-x, isa), _core.tanh(x, isa)
+    np.testing.assert_array_equal(minus, -plus)
+    np.testing.assert_array_equal(np.signbit(minus), ~np.signbit(plus))
+
+
+@FUNCTIONS
+def test_limits_and_nan(name: str, isa: str, dtype: np.dtype[Any]) -> None:
+    x = np.array([-np.inf, np.finfo(dtype).min, -0.0, 0.0, np.finfo(dtype).max, np.inf], dtype)
+    y = getattr(_core, name)(x, isa)
+    expected = {"sigmoid": [0, 0, 0.5, 0.5, 1, 1], "tanh": [-1, -1, 0, 0, 1, 1]}[name]
+    np.testing.assert_array_equal(y, np.array(expected, dtype))
+    for lane in range(19):
+        x = np.zeros(19, dtype)
+        x[lane] = np.nan
+        assert np.flatnonzero(np.isnan(getattr(_core, name)(x, isa))).tolist() == [lane]
+
+
+def test_tanh_keeps_the_sign_of_zero(isa: str, dtype: np.dtype[Any]) -> None:
+    assert np.signbit(_core.tanh(np.array([-0.0, 0.0], dtype), isa)).tolist() == [True, False]
+
+
+@FUNCTIONS
+def test_bounded_and_monotone_into_saturation(name: str, isa: str, dtype: np.dtype[Any]) -> None:
+    """Neighbouring numbers, from where the last bits run out to where the limit is reached."""
+    ends = {
+        ("sigmoid", 4): (13.0, 18.0),
+        ("tanh", 4): (7.0, 10.0),
+        ("sigmoid", 8): (33.0, 38.0),
+        ("tanh", 8): (17.0, 20.0),
+    }[name, dtype.itemsize]
+    x = np.linspace(*ends, 200_000).astype(dtype)
+    y = getattr(_core, name)(x, isa)
+    assert (np.diff(y) >= 0).all()
+    assert y[-1] == 1
+    everywhere = getattr(_core, name)(arguments(dtype), isa)
+    assert everywhere.max() <= 1
+    assert everywhere.min() >= {"sigmoid": 0, "tanh": -1}[name]

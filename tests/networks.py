@@ -1,0 +1,193 @@
+"""Whole networks for the tests: datasets, batches packed in plain Python, the core's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import reference
+from reference import Array
+
+from lstmcore import _core
+
+LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "huber")
+POOLINGS = ("last", "mean", "max")
+LINKS = ("identity", "sigmoid", "softmax")
+SOLVERS = ("adam", "adamw", "sgd", "rmsprop")
+N_STATE = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
+
+Batches = tuple[Array, Array, Array, Array, Array]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A network, and the loss that it is trained with."""
+
+    input_size: int = 3
+    hidden_sizes: tuple[int, ...] = (9, 5)
+    n_outputs: int = 4
+    pooling: str = "last"
+    link: str = "identity"
+    dropout: float = 0.0
+    loss: str = "squared_error"
+
+    @property
+    def oracle(self) -> reference.Network:
+        """The same network in NumPy."""
+        return reference.Network(self.input_size, self.hidden_sizes, self.n_outputs, self.pooling)
+
+    @property
+    def n_parameters(self) -> int:
+        """Size of the flat parameters."""
+        below = (self.input_size, *self.hidden_sizes)
+        layers = zip(below, self.hidden_sizes, strict=False)
+        stack = sum(4 * h * (i + h + 1) for i, h in layers)
+        return stack + self.n_outputs * (self.hidden_sizes[-1] + 1)
+
+    def network(self, dtype: Any, isa: str = "") -> Any:
+        """The core's network, parameters unset."""
+        return getattr(_core, "Network" + np.dtype(dtype).name.capitalize())(
+            self.input_size,
+            list(self.hidden_sizes),
+            self.n_outputs,
+            pooling=self.pooling,
+            link=self.link,
+            dropout=self.dropout,
+            isa=isa,
+        )
+
+    def trainer(self, dtype: Any, isa: str = "", solver: str = "adam", **options: Any) -> Any:
+        """The core's trainer of such a network."""
+        cls = getattr(_core, "Trainer" + np.dtype(dtype).name.capitalize())
+        return cls(self.network(dtype, isa), loss=self.loss, solver=solver, **options)
+
+
+class Data(NamedTuple):
+    """A dataset: sequences (T_i, I), targets, weights (n,) float64."""
+
+    sequences: list[Array]
+    targets: Array
+    weights: Array
+
+
+def draw_data(spec: Spec, lengths: Sequence[int], dtype: Any, seed: int = 0) -> Data:
+    """Random sequences in the order of ``lengths``, targets that suit the loss, uneven weights."""
+    rng = np.random.default_rng([seed, len(lengths)])
+    shape = (len(lengths), spec.n_outputs)
+    sequences = [rng.standard_normal((t, spec.input_size)).astype(dtype) for t in lengths]
+    if spec.loss == "softmax_cross_entropy":
+        targets: Array = rng.integers(0, spec.n_outputs, len(lengths)).astype(np.intp)
+    elif spec.loss == "sigmoid_cross_entropy":
+        targets = rng.integers(0, 2, shape).astype(dtype)
+    else:
+        targets = (2 * rng.standard_normal(shape)).astype(dtype)
+    return Data(sequences, targets, rng.uniform(0.1, 3, len(lengths)))
+
+
+def draw_parameters(spec: Spec, dtype: Any, seed: int = 0) -> Array:
+    """Random parameters; no weight is the same and none is zero."""
+    rng = np.random.default_rng([seed, spec.n_parameters])
+    return (0.4 * rng.standard_normal(spec.n_parameters)).astype(dtype)
+
+
+def batches_of(sequences: list[Array], chosen: Sequence[Sequence[int]]) -> Batches:
+    """Batches of the samples chosen for each, in the form the trainer takes."""
+    n_features = sequences[0].shape[1]
+    rows, active, samples = [], [], []
+    for batch in chosen:
+        lengths = [len(sequences[n]) for n in batch]
+        order = [batch[k] for k in reference.packed_order(lengths)]
+        rows.append(reference.pack([sequences[n] for n in order]).reshape(-1, n_features))
+        active.append(reference.active_counts(lengths))
+        samples.append(np.array(order, np.intp))
+    return (
+        np.concatenate(rows).astype(sequences[0].dtype),
+        np.concatenate(active).astype(np.intp),
+        np.cumsum([0, *map(len, active)]).astype(np.intp),
+        np.concatenate(samples).astype(np.intp),
+        np.cumsum([0, *map(len, samples)]).astype(np.intp),
+    )
+
+
+def oracle_loss_and_gradient(
+    spec: Spec, parameters: Array, data: Data, chosen: Sequence[int], **options: Any
+) -> tuple[float, Array]:
+    """The oracle's mean loss of the chosen samples with their weights, and its gradient."""
+    x, n_active, _, order, _ = batches_of(data.sequences, [chosen])
+    return spec.oracle.loss_and_gradient(
+        parameters,
+        x.astype(np.float64),
+        n_active,
+        data.targets[order],
+        loss=spec.loss,
+        sample_weight=data.weights[order],
+        **options,
+    )
+
+
+def loss_and_gradient(
+    trainer: Any,
+    parameters: Array,
+    data: Data,
+    chosen: Sequence[int],
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    n_threads: int = 1,
+) -> tuple[float, Array]:
+    """The core's mean loss of the chosen samples with their weights, and its gradient."""
+    result: tuple[float, Array] = trainer.loss_and_gradient(
+        parameters,
+        batches_of(data.sequences, [chosen]),
+        data.targets,
+        data.weights,
+        seed=seed,
+        epoch=epoch,
+        n_threads=n_threads,
+    )
+    return result
+
+
+def train(
+    trainer: Any,
+    parameters: Array,
+    data: Data,
+    epochs: Sequence[Sequence[Sequence[int]]],
+    *,
+    learning_rate: float = 0.01,
+    n_threads: int = 1,
+    seed: int = 0,
+) -> tuple[Array, Array, list[float]]:
+    """Parameters, state and mean loss of each epoch after epochs of batches of sample numbers."""
+    parameters = parameters.copy()
+    state = np.zeros((trainer.n_state, len(parameters)), parameters.dtype)
+    curve, n_steps = [], 0
+    for epoch, chosen in enumerate(epochs):
+        loss_sum, weight_sum = trainer.run(
+            parameters,
+            state,
+            n_steps,
+            batches_of(data.sequences, chosen),
+            data.targets,
+            data.weights,
+            seed=seed,
+            epoch=epoch,
+            learning_rate=learning_rate,
+            n_threads=n_threads,
+        )
+        n_steps += len(chosen)
+        curve.append(loss_sum / weight_sum)
+    return parameters, state, curve
+
+
+def link_of(loss: str) -> str:
+    """The link that belongs to a loss."""
+    links = {"softmax_cross_entropy": "softmax", "sigmoid_cross_entropy": "sigmoid"}
+    return links.get(loss, "identity")
+
+
+def with_link(spec: Spec) -> Spec:
+    """The same network with the link that belongs to its loss."""
+    return replace(spec, link=link_of(spec.loss))
