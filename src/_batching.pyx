@@ -26,8 +26,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 
-# Sequences that rows are copied from or to at a time. 8 to 32 measure alike; all at once takes two to
-# three times as long where a batch has thousands of sequences.
+# Sequences that rows are copied from or to at a time. 8 to 32 measure alike; all at once takes two
+# to three times as long where a batch has thousands of sequences.
 cdef Py_ssize_t BLOCK = 16
 cdef Py_ssize_t LARGEST = <Py_ssize_t>((<size_t>-1) >> 1)
 
@@ -39,7 +39,7 @@ cdef object checked(object array, str name, tuple dtypes, int ndim):
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
     if array.dtype not in dtypes:
-        raise TypeError(f"{name} must be of dtype {' or '.join(map(str, dtypes))}, got {array.dtype}")
+        raise TypeError(f"{name} must be {' or '.join(map(str, dtypes))}, got {array.dtype}")
     if array.ndim != ndim or not array.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous with {ndim} axes, "
                          f"got shape {array.shape} with strides {array.strides}")
@@ -274,7 +274,7 @@ cdef tuple build_part(
 def pack(values, starts, indices):
     """Make one packed batch of the sequences ``indices`` (N,) of a dataset.
 
-    Returns ``x`` (R, I), ``n_active`` (T,) and ``order`` (N,), which is ``indices`` in packed order.
+    Returns ``x`` (R, I), ``n_active`` (T,) and ``order`` (N,): ``indices`` in packed order.
 
     Examples
     --------
@@ -330,21 +330,31 @@ def _parts(Dataset data, permutation, batch_size, max_rows):
 
 # ---- Packed batches to datasets ----
 
-cdef Py_ssize_t measure_places(
-    const Py_ssize_t[::1] n_active, Py_ssize_t n_rows, Py_ssize_t[::1] lengths
-) except -2:
-    """Lengths (N,) of the places of a batch of n_rows rows; returns -1, or where n_active is wrong."""
-    cdef Py_ssize_t t, p, alive = lengths.shape[0], rows = 0
-    for t in range(n_active.shape[0]):
-        if n_active[t] < 0 or n_active[t] > alive or n_active[t] > n_rows - rows:
-            return t
-        for p in range(n_active[t], alive):
-            lengths[p] = t
+cdef int fill_starts(
+    const Py_ssize_t[::1] n_active, Py_ssize_t n_rows, const Py_ssize_t[::1] order,
+    Py_ssize_t[::1] starts,
+) except -1:
+    """Fills starts, which come as 0, -1, -1 ..., with where the sequences of a batch start."""
+    cdef Py_ssize_t n = order.shape[0], n_steps = n_active.shape[0]
+    cdef Py_ssize_t p, t, length = n_steps, rows = 0, alive = n
+    for t in range(n_steps):
+        if not 0 <= n_active[t] <= min(alive, n_rows - rows):
+            raise ValueError(f"n_active[{t}] is {n_active[t]}, where {alive} sequences were alive "
+                             f"and {n_rows - rows} rows of y are left")
         alive = n_active[t]
         rows += alive
-    for p in range(alive):
-        lengths[p] = n_active.shape[0]
-    return -1 if rows == n_rows else n_active.shape[0]
+    if rows != n_rows:
+        raise ValueError(f"n_active adds up to {rows}, but y has {n_rows} rows")
+    for p in range(n):
+        while length > 0 and n_active[length - 1] <= p:
+            length -= 1
+        if not 0 <= order[p] < n or starts[order[p] + 1] >= 0:
+            raise ValueError(f"order must be a permutation of {n} sequences, but order[{p}] is "
+                             f"{order[p]}, out of range or there twice")
+        starts[order[p] + 1] = length
+    for p in range(n):
+        starts[p + 1] += starts[p]
+    return 0
 
 
 cdef int scatter_rows(
@@ -358,11 +368,11 @@ cdef int scatter_rows(
     return 0
 
 
-def unpack(y, n_active, position):
+def unpack(y, n_active, order):
     """Put the rows ``y`` (R, F) of a packed batch back, one sequence after the other.
 
-    ``position`` (N,) is a permutation: sequence ``m`` of the result stands at place ``position[m]``
-    of the batch. After ``pack(values, starts, np.arange(N))`` it is the inverse of ``order``.
+    ``order`` (N,) says which sequence of the result stands at each place of the batch: it is what
+    ``pack(values, starts, np.arange(N))`` returned.
 
     Returns ``values`` (R, F) and ``starts`` (N + 1,). If all lengths are T,
     ``values.reshape(N, T, F)`` is the batch as an array of three axes.
@@ -377,18 +387,9 @@ def unpack(y, n_active, position):
     """
     checked_rows(y, "y")
     checked_indices(n_active, "n_active")
-    checked_indices(position, "position")
-    n = len(position)
-    order = np.argsort(position)
-    if not np.array_equal(position[order], np.arange(n)):
-        raise ValueError(f"position must be a permutation of the {n} places, got {position}")
-    lengths = np.empty(n, np.intp)
-    step = measure_places(n_active, len(y), lengths)
-    if step >= 0:
-        raise ValueError(f"n_active must fall from at most {n} and add up to the {len(y)} rows of y, "
-                         f"but does not at step {step}")
-    starts = np.zeros(n + 1, np.intp)
-    np.cumsum(lengths[position], out=starts[1:])
+    starts = np.full(len(checked_indices(order, "order")) + 1, -1, np.intp)
+    starts[0] = 0
+    fill_starts(n_active, len(y), order, starts)
     values, offset = np.empty_like(y), np.empty(len(n_active), np.intp)
     if len(y) and y.dtype == np.float32:
         scatter_rows[float](y, n_active, order, starts, offset, values)

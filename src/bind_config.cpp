@@ -64,6 +64,8 @@ py::list layout_list(const std::vector<ParameterEntry>& entries) {
 
 void bind_config(py::module_& module) {
   module.def("config", &config, "What this build has and what runs here, as a dict.");
+  module.def("max_threads", &max_threads,
+             "Threads that OpenMP would start now, threadpoolctl's limit included.");
   module.def(
       "isas_available", [] { return names(available_kernels()); },
       "Instruction sets that this processor runs, best first.");

@@ -12,7 +12,7 @@ cdef inline uint64_t mixed(uint64_t lane, uint64_t word) noexcept nogil:
 
 
 cdef uint64_t hash_bytes(const unsigned char* data, size_t n, uint64_t seed) noexcept nogil:
-    """A 64-bit hash of n bytes: four lanes, as the multiplications of one would wait for each other."""
+    """A 64-bit hash of n bytes, in four lanes: the products of one would wait for each other."""
     cdef uint64_t lanes[4]
     cdef uint64_t word
     cdef size_t k

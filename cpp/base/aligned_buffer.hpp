@@ -3,13 +3,25 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
+#include <cstdio>
 #include <new>
 #include <utility>
 
 #include "base/index.hpp"
 
 namespace lstmcore {
+
+// A bad_alloc that says how much was asked for.
+class AllocationError : public std::bad_alloc {
+ public:
+  explicit AllocationError(Index bytes) noexcept {
+    std::snprintf(text_, sizeof text_, "could not allocate %td bytes", bytes);
+  }
+  const char* what() const noexcept override { return text_; }
+
+ private:
+  char text_[64] = {};
+};
 
 template <class T>
 class AlignedBuffer {
@@ -32,9 +44,10 @@ class AlignedBuffer {
   T* reserve(Index size) {
     if (size > capacity_) {
       const Index bytes = checked_product(size, static_cast<Index>(sizeof(T)));
-      T* fresh = static_cast<T*>(::operator new(static_cast<std::size_t>(bytes), kAlignment));
+      void* fresh = ::operator new(static_cast<std::size_t>(bytes), kAlignment, std::nothrow);
+      if (fresh == nullptr) throw AllocationError(bytes);
       release();
-      data_ = fresh;
+      data_ = static_cast<T*>(fresh);
       capacity_ = size;
     }
     return data_;

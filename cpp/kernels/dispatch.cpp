@@ -33,11 +33,15 @@ std::vector<const Kernels*> compiled_kernels() {
 #endif
 }
 
-std::vector<const Kernels*> available_kernels() {
-  std::vector<const Kernels*> available;
-  for (const Kernels* k : compiled_kernels()) {
-    if (runs_here(*k)) available.push_back(k);
-  }
+const std::vector<const Kernels*>& available_kernels() {
+  // Asked once: under a hypervisor every CPUID is a trap of tens of microseconds.
+  static const std::vector<const Kernels*> available = [] {
+    std::vector<const Kernels*> runnable;
+    for (const Kernels* k : compiled_kernels()) {
+      if (runs_here(*k)) runnable.push_back(k);
+    }
+    return runnable;
+  }();
   return available;
 }
 

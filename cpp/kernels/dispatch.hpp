@@ -12,7 +12,7 @@ namespace lstmcore {
 // Compiled into this library, best first.
 std::vector<const Kernels*> compiled_kernels();
 // Those of them that this processor runs, best first; the scalar ones always.
-std::vector<const Kernels*> available_kernels();
+const std::vector<const Kernels*>& available_kernels();
 
 // The kernels of that name; an empty name means LSTMCORE_ISA, and without it the best. Throws
 // std::invalid_argument for a name that is unknown or that this processor can't run.

@@ -12,13 +12,21 @@ void require_positive(const char* name, Index value) {
   }
 }
 
+constexpr Index kMostParameters =
+    std::numeric_limits<Index>::max() / static_cast<Index>(sizeof(double));
+
+[[noreturn]] void refuse_size() {
+  throw std::length_error(
+      "input_size, hidden_sizes and n_outputs ask for more parameters than memory can hold");
+}
+
 class Layout {
  public:
   void add(std::string name, std::vector<Index> shape) {
     Index size = 1;
-    for (const Index n : shape) size = checked_product(size, n);
-    if (size > std::numeric_limits<Index>::max() / 8 - offset_) {
-      throw std::length_error("the parameters do not fit into memory");
+    for (const Index n : shape) {
+      if (n > (kMostParameters - offset_) / size) refuse_size();
+      size *= n;
     }
     entries_.push_back({std::move(name), std::move(shape), offset_});
     offset_ += size;
@@ -39,7 +47,8 @@ Layout layers_of(Index input_size, const std::vector<Index>& hidden_sizes) {
   for (std::size_t l = 0; l < hidden_sizes.size(); ++l) {
     const Index H = hidden_sizes[l];
     require_positive("hidden_sizes", H);
-    const Index gates = checked_product(4, H);
+    if (H > kMostParameters / 4) refuse_size();
+    const Index gates = 4 * H;
     const std::string suffix = "_l" + std::to_string(l);
     layout.add("weight_ih" + suffix, {gates, below});
     layout.add("weight_hh" + suffix, {gates, H});
