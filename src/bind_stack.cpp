@@ -29,7 +29,7 @@ class StackHandle {
   StackHandle(Index input_size, const std::vector<Index>& hidden_sizes, const Kernels& kernels)
       : kernels_(&kernels),
         entries_(stack_layout(input_size, hidden_sizes)),
-        stack_(input_size, hidden_sizes, kernels.table<Scalar>()) {
+        stack_(input_size, hidden_sizes, true, kernels.table<Scalar>()) {
     stack_.reserve_panels();
   }
 
@@ -88,13 +88,21 @@ class StackHandle {
       const py::gil_scoped_release release;
       const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
       run_with_workers(threads, [&](Workers& workers) {
-        workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
+        const auto start = [&](Index n_begin, Index n_end) {
           for (Index l = 0; l < stack_.n_layers(); ++l) {
             stack_.layer(l).set_state_gradient(layer_of(*cache, l), batch, data_of(dh_n, l),
                                                data_of(dc_n, l), n_begin, n_end);
           }
-          stack_.backward(batch, dy, dx, Dropout{}, cache->workspace, n_begin, n_end);
-        });
+        };
+        if (stack_.works_together(batch, workers.size())) {
+          start(0, N);
+          stack_.backward_together(batch, dy, dx, Dropout{}, cache->workspace, workers);
+        } else {
+          workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
+            start(n_begin, n_end);
+            stack_.backward(batch, dy, dx, Dropout{}, cache->workspace, n_begin, n_end);
+          });
+        }
         stack_.weight_gradients(batch, x, Dropout{}, cache->workspace, flat, workers);
       });
     }
@@ -228,13 +236,21 @@ class StackHandle {
       const py::gil_scoped_release release;
       const int threads = useful_threads(multiply_adds(batch), n_threads);
       run_with_workers(threads, [&](Workers& workers) {
-        workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
+        const auto start = [&](Index n_begin, Index n_end) {
           for (Index l = 0; l < stack_.n_layers(); ++l) {
             stack_.layer(l).set_initial_state(layer_of(cache, l), batch, data_of(h0, l),
                                               data_of(c0, l), n_begin, n_end);
           }
-          stack_.forward(batch, from, Dropout{}, cache.workspace, n_begin, n_end);
-        });
+        };
+        if (stack_.works_together(batch, workers.size())) {
+          start(0, n_sequences);
+          stack_.forward_together(batch, from, Dropout{}, cache.workspace, workers);
+        } else {
+          workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
+            start(n_begin, n_end);
+            stack_.forward(batch, from, Dropout{}, cache.workspace, n_begin, n_end);
+          });
+        }
       });
     }
     py::list h_n;

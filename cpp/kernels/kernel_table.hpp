@@ -28,8 +28,10 @@ struct CellForward {
   Index rows;
   Index block_begin, block_end;
   Index input_size, hidden_size;  // I, H: the two parts of k
-  const Scalar* x;                // (rows, I), row stride x_stride
+  const Scalar* x;                // (rows, I), row stride x_stride; or null, and then
   Index x_stride;
+  const Scalar* start;  // [block][row][4][B]: b + x_t W_ih^T, computed before; may be `gates`
+  Index start_block_stride;
   const Scalar* h_prev;  // (rows, H), row stride h_stride
   Scalar* h;             // (rows, H padded to B), row stride h_stride; may not overlap h_prev
   Index h_stride;
@@ -73,11 +75,13 @@ struct PanelGemm {
   Index a_row_stride, a_block_stride;
   Index n_k_blocks, k_block;
   const Scalar* panels;  // [panel][n_k_blocks * k_block][4][B], the last panel [..][n % 4][B]
+  Index panel_stride;    // from one panel to the next
   Index n_output_blocks;
   const Scalar* bias;  // (n_output_blocks * B) or null
   bool accumulate;
   Scalar* c;
   Index c_row_stride;
+  Index c_panel_stride;  // from the outputs of one panel to the next; 4 B in a plain matrix
 };
 
 // C (k, width) += sum over rows r, ascending, of A[r, k]^T B[r, :]; k in [k_begin, k_end).
@@ -120,6 +124,9 @@ struct KernelTable {
   void (*cell_backward)(const CellBackward<Scalar>&) noexcept;
   void (*panel_gemm)(const PanelGemm<Scalar>&) noexcept;
   void (*outer_accumulate)(const OuterAccumulate<Scalar>&) noexcept;
+  // to[c * to_stride + r] = from[r * from_stride + c]
+  void (*transpose)(const Scalar* from, Index from_stride, Scalar* to, Index to_stride,
+                    Index n_rows, Index n_columns) noexcept;
   void (*adam)(const OptimizerStep<Scalar>&) noexcept;
   void (*sgd)(const OptimizerStep<Scalar>&) noexcept;
   void (*rmsprop)(const OptimizerStep<Scalar>&) noexcept;

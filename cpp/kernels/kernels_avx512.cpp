@@ -5,6 +5,8 @@
 #include "kernels/cell_forward.inc"
 #include "kernels/gemm.inc"
 #include "kernels/optimizer.inc"
+#include "kernels/transpose.inc"
+
 #include "kernels/table.inc"
 
 namespace lstmcore {

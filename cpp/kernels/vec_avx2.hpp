@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "base/index.hpp"
+#include "kernels/vec_transpose.hpp"
 
 namespace lstmcore {
 namespace {
@@ -13,6 +14,7 @@ struct VecFloat32 {
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 3;
   static constexpr int kGemmRows = 6;
+  static constexpr Index kTransposeTile = 8;
   static constexpr int kGemmBlocks = 1;
 
   __m256 reg;
@@ -46,6 +48,7 @@ struct VecFloat64 {
   static constexpr Index kLanes = 4;
   static constexpr int kCellRows = 3;
   static constexpr int kGemmRows = 6;
+  static constexpr Index kTransposeTile = 4;
   static constexpr int kGemmBlocks = 1;
 
   __m256d reg;

@@ -10,6 +10,7 @@
 #endif
 
 #include "base/index.hpp"
+#include "kernels/vec_transpose.hpp"
 
 namespace lstmcore {
 namespace {
@@ -19,6 +20,7 @@ struct VecFloat32 {
   static constexpr Index kLanes = 16;
   static constexpr int kCellRows = 6;
   static constexpr int kGemmRows = 6;
+  static constexpr Index kTransposeTile = 8;
   static constexpr int kGemmBlocks = 4;
 
   __m512 reg;
@@ -52,6 +54,7 @@ struct VecFloat64 {
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 6;
   static constexpr int kGemmRows = 6;
+  static constexpr Index kTransposeTile = 4;
   static constexpr int kGemmBlocks = 4;
 
   __m512d reg;

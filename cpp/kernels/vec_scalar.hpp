@@ -15,6 +15,7 @@ struct PlainVec {
   // Register tiles: rows of the cell, rows and blocks of the GEMMs.
   static constexpr int kCellRows = 2;
   static constexpr int kGemmRows = 2;
+  static constexpr Index kTransposeTile = 1;
   static constexpr int kGemmBlocks = 1;
 
   Scalar lane[kLanesV];

@@ -48,10 +48,12 @@ void Dense<Scalar>::forward(const Scalar* features, Scalar* scores, Index rows) 
   product.n_k_blocks = 1;
   product.k_block = n_features_;
   product.panels = forward_panels_.data();
+  product.panel_stride = 4 * B * n_features_;
   product.n_output_blocks = n_output_blocks_;
   product.bias = bias_.data();
   product.c = scores;
   product.c_row_stride = padded_outputs();
+  product.c_panel_stride = 4 * B;
   kernels_->panel_gemm(product);
 }
 
@@ -64,9 +66,11 @@ void Dense<Scalar>::backward(const Scalar* dscores, Scalar* dfeatures, Index row
   product.n_k_blocks = 1;
   product.k_block = n_outputs_;
   product.panels = backward_panels_.data();
+  product.panel_stride = 4 * B * n_outputs_;
   product.n_output_blocks = n_feature_blocks_;
   product.c = dfeatures;
   product.c_row_stride = padded_features();
+  product.c_panel_stride = 4 * B;
   kernels_->panel_gemm(product);
 }
 

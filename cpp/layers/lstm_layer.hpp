@@ -20,6 +20,7 @@ struct LstmWorkspace {
   AlignedBuffer<Scalar> dh;      // (N, Hp) gradient of h_n, in the end of h_0
   AlignedBuffer<Scalar> dc;      // [Hb][N][B] gradient of c_n, in the end of c_0
   AlignedBuffer<Scalar> gradient_panels;  // [Hb][I + H + 1][4][B] as the forward panels, then b
+  AlignedBuffer<Scalar> starts;           // [Hb][rows][4][B] of forward_together in inference
   bool keeps_history = false;             // whether there is what BPTT needs
 };
 
@@ -28,7 +29,8 @@ class LstmLayer {
  public:
   static constexpr Index B = kBlock<Scalar>;
 
-  LstmLayer(Index input_size, Index hidden_size, const KernelTable<Scalar>& kernels);
+  // `with_dx` where backward is asked for dx: packing W_ih for it is spared elsewhere.
+  LstmLayer(Index input_size, Index hidden_size, bool with_dx, const KernelTable<Scalar>& kernels);
 
   Index input_size() const noexcept { return input_size_; }
   Index hidden_size() const noexcept { return hidden_size_; }
@@ -65,6 +67,12 @@ class LstmLayer {
   // dy (R, Hp) or null; dx (R, I padded to B) is written unless null.
   void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, LstmWorkspace<Scalar>& w,
                 Index n_begin, Index n_end) const noexcept;
+  // The same for the whole batch, all workers on one step at a time, each with some of the hidden
+  // units: for few sequences, and for weights that no thread can keep in its own cache.
+  void forward_together(const PackedBatch& batch, const Scalar* x, Index x_stride,
+                        LstmWorkspace<Scalar>& w, Workers& workers) const;
+  void backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
+                         LstmWorkspace<Scalar>& w, Workers& workers) const noexcept;
   // The gradient of the parameters, once BPTT is through for all sequences: each element is one sum
   // over all rows in ascending order.
   void weight_gradients(const PackedBatch& batch, const Scalar* x, Index x_stride,
@@ -77,6 +85,26 @@ class LstmLayer {
   }
 
  private:
+  // Rows whose inputs forward_together multiplies at once: their sums stay in the cache.
+  static constexpr Index kRowsTogether = 96;
+
+  // One step of the sequences [n_begin, n_end): where everything is, for all blocks.
+  CellForward<Scalar> forward_step(const PackedBatch& batch, LstmWorkspace<Scalar>& w, Index t,
+                                   Index n_begin, Index n_end) const noexcept;
+  CellBackward<Scalar> backward_step(const PackedBatch& batch, const Scalar* dy,
+                                     LstmWorkspace<Scalar>& w, Index t, Index n_begin,
+                                     Index n_end) const noexcept;
+  // How many hidden blocks of a step with that many rows a second thread should at least get.
+  Index blocks_worth_a_thread(Index rows) const noexcept;
+  // A product of `rows` rows of gate gradients with backward panels.
+  PanelGemm<Scalar> gates_product(const PackedBatch& batch, const LstmWorkspace<Scalar>& w,
+                                  Index row, Index rows) const noexcept;
+  // dh_{t-1} of the hidden blocks [block_begin, block_end), the first a multiple of 4; dx of rows.
+  void hidden_gradient(const PackedBatch& batch, LstmWorkspace<Scalar>& w, Index t, Index n_begin,
+                       Index n_end, Index block_begin, Index block_end) const noexcept;
+  void input_gradient(const PackedBatch& batch, const LstmWorkspace<Scalar>& w, Index row,
+                      Index rows, Scalar* dx) const noexcept;
+
   // The length of k in a forward panel. Gradient panels have one column more, for the bias.
   Index panel_rows() const noexcept { return input_size_ + hidden_size_; }
   Index cell_stride(const LstmWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
@@ -86,13 +114,14 @@ class LstmLayer {
   // Columns [begin, end) of all gradient panels, one behind the other.
   void gradient_columns(const PackedBatch& batch, const Scalar* x, Index x_stride,
                         LstmWorkspace<Scalar>& w, Index begin, Index end) const noexcept;
-  void unpack_gradient(const LstmWorkspace<Scalar>& w, Index block, Index gate,
+  void unpack_gradient(const LstmWorkspace<Scalar>& w, Index block,
                        Scalar* gradient) const noexcept;
 
   Index input_size_;
   Index hidden_size_;
   Index n_blocks_;
   Index n_input_blocks_;
+  bool with_dx_;
   const KernelTable<Scalar>* kernels_;
   AlignedBuffer<Scalar> forward_panels_;  // [block][I + H][4][B]
   AlignedBuffer<Scalar> bias_;            // [block][4][B]

@@ -20,7 +20,8 @@ struct StackWorkspace {
 template <class Scalar>
 class LstmStack {
  public:
-  LstmStack(Index input_size, const std::vector<Index>& hidden_sizes,
+  // `with_dx` where backward is asked for the gradient of x.
+  LstmStack(Index input_size, const std::vector<Index>& hidden_sizes, bool with_dx,
             const KernelTable<Scalar>& kernels);
 
   Index n_layers() const noexcept { return static_cast<Index>(layers_.size()); }
@@ -43,6 +44,14 @@ class LstmStack {
   // block) or null.
   void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, const Dropout& dropout,
                 StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  // Whether all workers should go through the batch together, step by step (forward_together and
+  // backward_together), and not each with sequences of its own. The bits are the same.
+  bool works_together(const PackedBatch& batch, int n_threads) const noexcept;
+  void forward_together(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+                        StackWorkspace<Scalar>& w, Workers& workers) const;
+  void backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
+                         const Dropout& dropout, StackWorkspace<Scalar>& w,
+                         Workers& workers) const noexcept;
   void weight_gradients(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                         StackWorkspace<Scalar>& w, Scalar* gradient,
                         Workers& workers) const noexcept;
@@ -58,6 +67,11 @@ class LstmStack {
     const Scalar* x;
     Index stride;
   };
+  // What layer l > 0 reads, and the gradient of it, pass through dropout.
+  void drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
+                  StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  void drop_input_gradient(Index l, const PackedBatch& batch, const Dropout& dropout, Scalar* dx,
+                           Index n_begin, Index n_end) const noexcept;
   Input layer_input(Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                     const StackWorkspace<Scalar>& w) const noexcept;
 

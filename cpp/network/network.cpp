@@ -36,7 +36,7 @@ template <class Scalar>
 Network<Scalar>::Network(const NetworkSpec& spec, const Kernels& kernels)
     : spec_(spec),
       kernels_(&kernels),
-      stack_(spec.input_size, spec.hidden_sizes, kernels.table<Scalar>()),
+      stack_(spec.input_size, spec.hidden_sizes, false, kernels.table<Scalar>()),
       head_(spec.hidden_sizes.back(), spec.n_outputs, kernels.table<Scalar>()) {
   stack_.reserve_panels();
   head_.reserve_panels();
@@ -65,13 +65,17 @@ void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, bool training,
 }
 
 template <class Scalar>
-void Network<Scalar>::forward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                              Index n_begin, Index n_end) const noexcept {
+void Network<Scalar>::start(NetworkWorkspace<Scalar>& w, Index n_begin,
+                            Index n_end) const noexcept {
   for (Index l = 0; l < stack_.n_layers(); ++l) {
     stack_.layer(l).set_initial_state(w.stack.layers[static_cast<std::size_t>(l)], w.batch, nullptr,
                                       nullptr, n_begin, n_end);
   }
-  stack_.forward(w.batch, x, dropout, w.stack, n_begin, n_end);
+}
+
+template <class Scalar>
+void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
+                            Index n_end) const noexcept {
   Scalar* pooled = w.pooled.data() + n_begin * width();
   pooling_forward(spec_.pooling, w.batch, w.stack.layers.back().h.data(), width(), w.pooled.data(),
                   w.argmax.data(), n_begin, n_end);
@@ -85,8 +89,8 @@ void Network<Scalar>::forward(const Scalar* x, const Dropout& dropout, NetworkWo
 }
 
 template <class Scalar>
-void Network<Scalar>::backward(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
-                               Index n_end) const noexcept {
+void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                                    Index n_begin, Index n_end) const noexcept {
   head_.backward(w.dscores.data() + n_begin * padded_outputs(),
                  w.dpooled.data() + n_begin * width(), n_end - n_begin);
   if (dropout.active()) {
@@ -101,12 +105,10 @@ void Network<Scalar>::backward(const Dropout& dropout, NetworkWorkspace<Scalar>&
     stack_.layer(l).set_state_gradient(w.stack.layers[static_cast<std::size_t>(l)], w.batch,
                                        nullptr, nullptr, n_begin, n_end);
   }
-  const bool last = spec_.pooling == Pooling::kLast;
-  if (last) {
+  if (spec_.pooling == Pooling::kLast) {
     std::copy(w.dpooled.data() + n_begin * width(), w.dpooled.data() + n_end * width(),
               w.stack.layers.back().dh.data() + n_begin * width());
   }
-  stack_.backward(w.batch, last ? nullptr : w.dy.data(), nullptr, dropout, w.stack, n_begin, n_end);
 }
 
 template <class Scalar>
@@ -125,11 +127,9 @@ void Network<Scalar>::predict(const Scalar* x, bool with_link, int n_threads,
   reserve(w, false, none);
   const int threads = useful_threads(
       stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows()), n_threads);
-  const std::vector<Index> cuts = stack_.split(w.batch, threads);
   const Index K = spec_.n_outputs;
   run_with_workers(threads, [&](Workers& workers) {
-    workers.each_between(cuts, [&](Index n_begin, Index n_end) {
-      forward(x, none, w, n_begin, n_end);
+    run(x, none, w, false, workers, [&](Index n_begin, Index n_end) {
       for (Index n = n_begin; n < n_end; ++n) {
         std::copy_n(w.scores.data() + n * padded_outputs(), K, outputs + n * K);
         if (with_link) apply_link(spec_.link, outputs + n * K, K);

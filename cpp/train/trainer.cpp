@@ -61,11 +61,10 @@ int Trainer<Scalar>::threads_for(const BatchSequence<Scalar>& batches,
 }
 
 template <class Scalar>
-void Trainer<Scalar>::learn(const Batch& batch, const Targets<Scalar>& targets, Index n_begin,
-                            Index n_end) noexcept {
+void Trainer<Scalar>::compare(const Batch& batch, const Targets<Scalar>& targets, Index n_begin,
+                              Index n_end) noexcept {
   const Index K = spec().n_outputs;
   const Index stride = network_.padded_outputs();
-  network_.forward(batch.x, batch.dropout, workspace_, n_begin, n_end);
   for (Index n = n_begin; n < n_end; ++n) {
     const Index sample = batch.samples[n];
     Target<Scalar> target;
@@ -80,7 +79,6 @@ void Trainer<Scalar>::learn(const Batch& batch, const Targets<Scalar>& targets, 
         lstmcore::loss_and_gradient(loss_, huber_delta_, workspace_.scores.data() + n * stride, K,
                                     target, weight_of(targets, sample) / batch.weight_sum, dscores);
   }
-  network_.backward(batch.dropout, workspace_, n_begin, n_end);
 }
 
 template <class Scalar>
@@ -96,8 +94,8 @@ double Trainer<Scalar>::weighted_loss_sum(const Batch& batch,
 template <class Scalar>
 void Trainer<Scalar>::differentiate(const Batch& batch, const Targets<Scalar>& targets,
                                     Scalar* gradient, Workers& workers) {
-  workers.each_between(network_.stack().split(workspace_.batch, workers.size()),
-                       [&](Index n_begin, Index n_end) { learn(batch, targets, n_begin, n_end); });
+  network_.run(batch.x, batch.dropout, workspace_, true, workers,
+               [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
   network_.weight_gradients(batch.x, batch.dropout, workspace_, gradient, workers);
 }
 

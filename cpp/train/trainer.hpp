@@ -79,9 +79,9 @@ class Trainer {
   // The gradient of the prepared batch.
   void differentiate(const Batch& batch, const Targets<Scalar>& targets, Scalar* gradient,
                      Workers& workers);
-  // Forward, loss and BPTT of some sequences of the batch.
-  void learn(const Batch& batch, const Targets<Scalar>& targets, Index n_begin,
-             Index n_end) noexcept;
+  // From scores to their gradients, for some sequences of the batch.
+  void compare(const Batch& batch, const Targets<Scalar>& targets, Index n_begin,
+               Index n_end) noexcept;
   double weighted_loss_sum(const Batch& batch, const Targets<Scalar>& targets) const noexcept;
 
   Network<Scalar> network_;
