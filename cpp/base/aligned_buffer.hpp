@@ -3,8 +3,9 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdio>
+#include <memory>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "base/index.hpp"
@@ -14,13 +15,13 @@ namespace lstmcore {
 // A bad_alloc that says how much was asked for.
 class AllocationError : public std::bad_alloc {
  public:
-  explicit AllocationError(Index bytes) noexcept {
-    std::snprintf(text_, sizeof text_, "could not allocate %td bytes", bytes);
-  }
-  const char* what() const noexcept override { return text_; }
+  explicit AllocationError(Index bytes)
+      : text_(std::make_shared<const std::string>("could not allocate " + std::to_string(bytes) +
+                                                  " bytes")) {}
+  const char* what() const noexcept override { return text_->c_str(); }
 
  private:
-  char text_[64] = {};
+  std::shared_ptr<const std::string> text_;  // shared: copying an exception must not throw
 };
 
 template <class T>
