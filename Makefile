@@ -1,0 +1,94 @@
+# What one can ask for; everything that is made lands in .venv/ and build/.
+.PHONY: help demo test check format wheel develop sanitize clean
+help:
+	@echo "make demo      train on a real data set and show what came out"
+	@echo "make test      build, install into .venv, run all tests (TESTS=tests/core picks some)"
+	@echo "make check     lint, formats, types, static analysis"
+	@echo "make format    let the formatters have their way"
+	@echo "make wheel     a wheel in dist/, tried in a clean environment"
+	@echo "make develop   editable install: Python sources count at once, C++ after the next make develop"
+	@echo "make sanitize  all tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make clean     remove what was built, .venv included"
+
+demo: .venv/extra-demo build/data
+	.venv/bin/python examples/japanese_vowels.py --data build/data
+
+test: .venv/extra-test
+	@.venv/bin/python -c "import torch" 2>/dev/null || echo "torch is not installed in .venv:" \
+	  "the tests that compare with it are skipped (.venv/bin/pip install torch==2.13.0)"
+	.venv/bin/pytest -n 2 --doctest-modules $(TESTS)
+
+check: .venv/extra-dev build/tidy/compile_commands.json
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/clang-format --dry-run -Werror $(C_FILES)
+	.venv/bin/run-clang-tidy.py -quiet -j 2 -p build/tidy -clang-tidy-binary .venv/bin/clang-tidy \
+	  -extra-arg=-idirafter$(shell $(CXX) -print-file-name=include) '/cpp/' > build/tidy/report \
+	  || { cat build/tidy/report; exit 1; }
+
+format: .venv/extra-dev
+	.venv/bin/ruff check --fix-only --exit-zero .
+	.venv/bin/ruff format .
+	.venv/bin/clang-format -i $(C_FILES)
+
+wheel: .venv/extra-dev
+	rm -rf build/wheel dist
+	.venv/bin/python -m build --outdir build/wheel .
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/auditwheel repair --wheel-dir dist build/wheel/*.whl
+	.venv/bin/python .ci/check_wheel.py dist/*.whl
+
+develop: .venv/build-requires
+	$(INSTALL) -C build-dir=build/cmake -e .
+	@touch .venv/installed
+
+# The sanitizers' runtime must be the first library of the process; libstdc++ comes with it so that
+# exceptions thrown in a module are seen. Python itself leaks on purpose at exit.
+sanitize: .venv/extra-test
+	rm -rf build/sanitize/site
+	$(INSTALL) --no-deps --target build/sanitize/site -C build-dir=build/sanitize/cmake \
+	  -C cmake.build-type=Debug -C cmake.define.LSTMCORE_SANITIZE=ON -C install.strip=false .
+	$(SANITIZED) .venv/bin/python -P -c "import lstmcore; assert 'sanitize' in lstmcore.__file__"
+	$(SANITIZED) .venv/bin/pytest -n 2 $(TESTS)
+
+clean:
+	rm -rf .venv build dist .hypothesis
+
+# ---- How the environment comes about ----
+# Files in .venv/ note what is installed; a second call finds them newer than the sources.
+PYTHON ?= python3
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+PIP = .venv/bin/pip --disable-pip-version-check
+# Without isolation, and in one folder, so that only what changed is compiled again.
+INSTALL = $(PIP) install --quiet --no-build-isolation
+SOURCES = $(shell find cpp src lstmcore -type f -not -name '*.pyc') CMakeLists.txt
+C_FILES = $(shell find cpp src -name '*.?pp' -o -name '*.inc')
+# The tests, and the examples in the docstrings of the installed package.
+TESTS = tests $(shell .venv/bin/python -P -c "import os, lstmcore; print(os.path.dirname(lstmcore.__file__))")
+SANITIZED = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(CURDIR)/build/sanitize/site
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/build-requires: pyproject.toml .venv/bin/python
+	.venv/bin/python -c "import tomllib; \
+	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $@.txt
+	$(PIP) install --quiet -r $@.txt
+	@touch $@
+
+.venv/installed: $(SOURCES) .venv/build-requires
+	$(INSTALL) -C build-dir=build/cmake .
+	@touch $@
+
+.venv/extra-%: .venv/installed
+	$(PIP) install --quiet 'lstmcore[$*]'
+	@touch $@
+
+build/data: pyproject.toml
+	$(PIP) download --quiet --no-deps --dest $@ sktime==1.2.0
+	@touch $@
+
+build/tidy/compile_commands.json: CMakeLists.txt cpp/CMakeLists.txt CMakePresets.json
+	cmake --preset tidy > /dev/null
+	@touch $@

@@ -1,0 +1,27 @@
+"""LSTM networks on the CPU, trained and run by a C++ core behind scikit-learn's fit and predict.
+
+``LSTMClassifier`` and ``LSTMRegressor`` are scikit-learn estimators for sequences;
+`lstmcore.layers` has the layer alone, for those who build their own.
+"""
+
+from importlib.metadata import version
+
+from lstmcore import layers
+from lstmcore._classifier import LSTMClassifier
+from lstmcore._config import show_config
+from lstmcore._containers import from_channels_first, from_padded
+from lstmcore._inference import Gates
+from lstmcore._regressor import LSTMRegressor
+
+__version__ = version("lstmcore")
+
+__all__ = [
+    "Gates",
+    "LSTMClassifier",
+    "LSTMRegressor",
+    "__version__",
+    "from_channels_first",
+    "from_padded",
+    "layers",
+    "show_config",
+]

@@ -1,0 +1,105 @@
+"""Sequences as other libraries and file formats hold them, to a list of arrays (T_i, I)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def from_padded(X: ArrayLike, lengths: ArrayLike) -> list[NDArray[Any]]:
+    """Cut the padding off sequences that were padded at their ends.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_timesteps, n_features)
+        Sequences, each filled up to ``n_timesteps`` with anything, NaN included.
+    lengths : array-like of shape (n_samples,) of int
+        Time steps of each sequence, from 0 to ``n_timesteps``.
+
+    Returns
+    -------
+    sequences : list of ndarray of shape (lengths[i], n_features)
+        What every estimator and layer takes as X. Views into ``X`` if it is an array.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` has not three axes, or if ``lengths`` does not fit it.
+    TypeError
+        If ``lengths`` are not integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstmcore
+    >>> X = np.array([[[1.0], [2.0], [np.nan]], [[3.0], [np.nan], [np.nan]]])
+    >>> [x.ravel().tolist() for x in lstmcore.from_padded(X, [2, 1])]
+    [[1.0, 2.0], [3.0]]
+    """
+    padded, counts = np.asarray(X), np.asarray(lengths)
+    if padded.ndim != 3:
+        raise ValueError(
+            f"X must have the shape (n_samples, n_timesteps, n_features), got {padded.shape}."
+        )
+    n_samples, n_steps, _ = padded.shape
+    if counts.shape != (n_samples,):
+        raise ValueError(f"lengths must have the shape ({n_samples},), got {counts.shape}.")
+    if n_samples and counts.dtype.kind not in "iu":
+        raise TypeError(f"lengths must be integers, got dtype {counts.dtype}.")
+    wrong = (counts < 0) | (counts > n_steps)
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise ValueError(
+            f"lengths must be from 0 to {n_steps}, the number of time steps in X; "
+            f"lengths[{i}] is {counts[i]}."
+        )
+    return [sequence[:count] for sequence, count in zip(padded, counts.tolist(), strict=True)]
+
+
+def from_channels_first(X: Any) -> Any:
+    """Swap channels and time of sequences that come channels first, as in aeon and sktime.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_channels, n_timesteps) or list of arrays
+        The arrays of a list have the shape (n_channels, T_i).
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_timesteps, n_channels) or list of ndarray
+        What every estimator and layer takes as X: a list where X is one, with arrays of shape
+        (T_i, n_channels). Views into ``X``.
+
+    Raises
+    ------
+    ValueError
+        If X has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lstmcore
+    >>> lstmcore.from_channels_first(np.zeros((10, 3, 50))).shape
+    (10, 50, 3)
+    >>> X = lstmcore.from_channels_first([np.zeros((3, 50)), np.zeros((3, 20))])
+    >>> [x.shape for x in X]
+    [(50, 3), (20, 3)]
+    """
+    if isinstance(X, (list, tuple)):
+        sequences = [np.asarray(x) for x in X]
+        for i, sequence in enumerate(sequences):
+            if sequence.ndim != 2:
+                raise ValueError(
+                    f"X[{i}] must have the shape (n_channels, T), got {sequence.shape}."
+                )
+        return [sequence.T for sequence in sequences]
+    array = np.asarray(X)
+    if array.ndim != 3:
+        raise ValueError(
+            f"X must have the shape (n_samples, n_channels, n_timesteps), got {array.shape}."
+        )
+    return array.transpose(0, 2, 1)

@@ -1,0 +1,292 @@
+# The C++ core: the same classes for float32 and for float64.
+#
+# Arrays must be C-contiguous and have exactly the dtype that is named; anything else is a
+# ValueError that names the argument. A batch is packed: sequences sorted by length, longest first;
+# n_active (T,) counts those alive at each step; row sum(n_active[:t]) + n of x is step t of the
+# n-th longest sequence. Gates come in the order input, forget, candidate, output.
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Floats = TypeVar("_Floats", NDArray[np.float32], NDArray[np.float64])
+_Layout: TypeAlias = list[tuple[str, tuple[int, ...], int]]
+_Index: TypeAlias = NDArray[np.intp]
+# x, n_active, step_ptr, samples, sample_ptr
+_Batches32: TypeAlias = tuple[NDArray[np.float32], _Index, _Index, _Index, _Index]
+_Batches64: TypeAlias = tuple[NDArray[np.float64], _Index, _Index, _Index, _Index]
+
+def config() -> dict[str, Any]: ...
+def isas_available() -> list[str]: ...
+def max_threads() -> int: ...
+def resolve_isa(name: str = "") -> str: ...
+def sigmoid(x: _Floats, isa: str = "") -> _Floats: ...
+def tanh(x: _Floats, isa: str = "") -> _Floats: ...
+
+# What a forward pass keeps for one backward pass; only LSTMStackFloat32.forward makes one.
+@final
+class LSTMCacheFloat32: ...
+
+@final
+class LSTMStackFloat32:
+    def __init__(self, input_size: int, hidden_sizes: Sequence[int], isa: str = "") -> None: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def layout(self) -> _Layout: ...
+    @property
+    def isa(self) -> str: ...
+    def set_parameters(self, parameters: NDArray[np.float32]) -> None: ...
+    def forward(
+        self,
+        x: NDArray[np.float32],
+        n_active: _Index,
+        n_sequences: int,
+        h0: Sequence[NDArray[np.float32]] | None,
+        c0: Sequence[NDArray[np.float32]] | None,
+        *,
+        n_threads: int,
+        keep: bool,
+    ) -> tuple[
+        NDArray[np.float32],
+        list[NDArray[np.float32]],
+        list[NDArray[np.float32]],
+        LSTMCacheFloat32 | None,
+    ]: ...
+    def backward(
+        self,
+        cache: LSTMCacheFloat32,
+        dy: NDArray[np.float32] | None,
+        dh_n: Sequence[NDArray[np.float32]] | None,
+        dc_n: Sequence[NDArray[np.float32]] | None,
+        *,
+        need_dx: bool,
+        n_threads: int,
+    ) -> tuple[
+        NDArray[np.float32] | None,
+        list[NDArray[np.float32]],
+        list[NDArray[np.float32]],
+        NDArray[np.float32],
+    ]: ...
+    def gates(
+        self, cache: LSTMCacheFloat32, layer: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def step(
+        self,
+        x: NDArray[np.float32],
+        h: NDArray[np.float32],
+        c: NDArray[np.float32],
+        h_out: NDArray[np.float32],
+        c_out: NDArray[np.float32],
+    ) -> None: ...
+
+@final
+class NetworkFloat32:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        n_outputs: int,
+        *,
+        pooling: str,
+        link: str,
+        dropout: float,
+        isa: str = "",
+    ) -> None: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def layout(self) -> _Layout: ...
+    @property
+    def isa(self) -> str: ...
+    def set_parameters(self, parameters: NDArray[np.float32]) -> None: ...
+    def predict(
+        self,
+        x: NDArray[np.float32],
+        n_active: _Index,
+        n_sequences: int,
+        *,
+        apply_link: bool,
+        n_threads: int,
+    ) -> NDArray[np.float32]: ...
+
+@final
+class TrainerFloat32:
+    def __init__(
+        self,
+        network: NetworkFloat32,
+        *,
+        loss: str,
+        solver: str,
+        huber_delta: float = 1.0,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-08,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        max_grad_norm: float = ...,
+    ) -> None: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def n_state(self) -> int: ...
+    def run(
+        self,
+        parameters: NDArray[np.float32],
+        state: NDArray[np.float32],
+        n_steps_done: int,
+        batches: _Batches32,
+        targets: _Index | NDArray[np.float32],
+        sample_weight: NDArray[np.float64] | None,
+        *,
+        seed: int,
+        epoch: int,
+        learning_rate: float,
+        n_threads: int,
+    ) -> tuple[float, float]: ...
+    def loss_and_gradient(
+        self,
+        parameters: NDArray[np.float32],
+        batches: _Batches32,
+        targets: _Index | NDArray[np.float32],
+        sample_weight: NDArray[np.float64] | None,
+        *,
+        seed: int,
+        epoch: int,
+        n_threads: int,
+    ) -> tuple[float, NDArray[np.float32]]: ...
+
+# What a forward pass keeps for one backward pass; only LSTMStackFloat64.forward makes one.
+@final
+class LSTMCacheFloat64: ...
+
+@final
+class LSTMStackFloat64:
+    def __init__(self, input_size: int, hidden_sizes: Sequence[int], isa: str = "") -> None: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def layout(self) -> _Layout: ...
+    @property
+    def isa(self) -> str: ...
+    def set_parameters(self, parameters: NDArray[np.float64]) -> None: ...
+    def forward(
+        self,
+        x: NDArray[np.float64],
+        n_active: _Index,
+        n_sequences: int,
+        h0: Sequence[NDArray[np.float64]] | None,
+        c0: Sequence[NDArray[np.float64]] | None,
+        *,
+        n_threads: int,
+        keep: bool,
+    ) -> tuple[
+        NDArray[np.float64],
+        list[NDArray[np.float64]],
+        list[NDArray[np.float64]],
+        LSTMCacheFloat64 | None,
+    ]: ...
+    def backward(
+        self,
+        cache: LSTMCacheFloat64,
+        dy: NDArray[np.float64] | None,
+        dh_n: Sequence[NDArray[np.float64]] | None,
+        dc_n: Sequence[NDArray[np.float64]] | None,
+        *,
+        need_dx: bool,
+        n_threads: int,
+    ) -> tuple[
+        NDArray[np.float64] | None,
+        list[NDArray[np.float64]],
+        list[NDArray[np.float64]],
+        NDArray[np.float64],
+    ]: ...
+    def gates(
+        self, cache: LSTMCacheFloat64, layer: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def step(
+        self,
+        x: NDArray[np.float64],
+        h: NDArray[np.float64],
+        c: NDArray[np.float64],
+        h_out: NDArray[np.float64],
+        c_out: NDArray[np.float64],
+    ) -> None: ...
+
+@final
+class NetworkFloat64:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        n_outputs: int,
+        *,
+        pooling: str,
+        link: str,
+        dropout: float,
+        isa: str = "",
+    ) -> None: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def layout(self) -> _Layout: ...
+    @property
+    def isa(self) -> str: ...
+    def set_parameters(self, parameters: NDArray[np.float64]) -> None: ...
+    def predict(
+        self,
+        x: NDArray[np.float64],
+        n_active: _Index,
+        n_sequences: int,
+        *,
+        apply_link: bool,
+        n_threads: int,
+    ) -> NDArray[np.float64]: ...
+
+@final
+class TrainerFloat64:
+    def __init__(
+        self,
+        network: NetworkFloat64,
+        *,
+        loss: str,
+        solver: str,
+        huber_delta: float = 1.0,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-08,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        max_grad_norm: float = ...,
+    ) -> None: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def n_state(self) -> int: ...
+    def run(
+        self,
+        parameters: NDArray[np.float64],
+        state: NDArray[np.float64],
+        n_steps_done: int,
+        batches: _Batches64,
+        targets: _Index | NDArray[np.float64],
+        sample_weight: NDArray[np.float64] | None,
+        *,
+        seed: int,
+        epoch: int,
+        learning_rate: float,
+        n_threads: int,
+    ) -> tuple[float, float]: ...
+    def loss_and_gradient(
+        self,
+        parameters: NDArray[np.float64],
+        batches: _Batches64,
+        targets: _Index | NDArray[np.float64],
+        sample_weight: NDArray[np.float64] | None,
+        *,
+        seed: int,
+        epoch: int,
+        n_threads: int,
+    ) -> tuple[float, NDArray[np.float64]]: ...

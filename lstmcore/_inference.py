@@ -1,0 +1,134 @@
+"""Running a fitted network over sequences: batches in, one row or one record per sequence out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmcore import _batching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lstmcore._network import FloatArray, IndexArray, NetworkSpec
+    from lstmcore._sequences import Sequences
+
+# A batch ends after about this many rows: wide enough to keep all threads busy, and its memory
+# does not grow with the number of sequences.
+_BATCH_ROWS = 2**15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gates:
+    """What one LSTM layer did in a sequence of T steps; every array is (T, H).
+
+    Parameters
+    ----------
+    input, forget, candidate, output : ndarray of shape (T, H)
+        Activated gates; the candidate has passed its tanh, the others their sigmoid.
+    cell, hidden : ndarray of shape (T, H)
+        The cell state and the hidden state after each step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore import LSTMClassifier
+    >>> X = [np.ones((3, 1)), np.zeros((2, 1))]
+    >>> model = LSTMClassifier(hidden_size=4, max_iter=2, tol=None).fit(X, [0, 1])
+    >>> [gates.forget.shape for gates in model.gates(X)]
+    [(3, 4), (2, 4)]
+    """
+
+    input: FloatArray
+    forget: FloatArray
+    candidate: FloatArray
+    output: FloatArray
+    cell: FloatArray
+    hidden: FloatArray
+
+
+def _batches(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
+    """Yield packed batches, the longest sequences first: (x, n_active, samples)."""
+    values, starts = sequences.values, sequences.starts
+    lengths = np.diff(starts)
+    order = np.argsort(-lengths, kind="stable")
+    # Each sequence counts for one row at least, so that empty ones fill batches too.
+    ends = np.cumsum(np.maximum(lengths[order], 1))
+    cuts = np.flatnonzero(np.diff(ends // _BATCH_ROWS)) + 1
+    for indices in np.split(order, cuts):
+        yield _batching.pack(values, starts, indices)
+
+
+def predict(
+    spec: NetworkSpec, network: Any, sequences: Sequences, *, apply_link: bool, n_threads: int
+) -> FloatArray:
+    """Return the outputs of the network, one row per sequence.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    network : object
+        The core network, with its parameters.
+    sequences : Sequences
+        n sequences.
+    apply_link : bool
+        Whether the outputs pass the link (sigmoid, softmax).
+    n_threads : int
+        Number of threads; the outputs do not depend on it.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n, K)
+        In the order of the sequences.
+    """
+    outputs = np.empty((sequences.n_samples, spec.n_outputs), spec.dtype)
+    if sequences.n_samples == 0:
+        return outputs
+    for x, n_active, samples in _batches(sequences):
+        outputs[samples] = network.predict(
+            x, n_active, len(samples), apply_link=apply_link, n_threads=n_threads
+        )
+    return outputs
+
+
+def record_gates(
+    spec: NetworkSpec, parameters: FloatArray, sequences: Sequences, layer: int, *, n_threads: int
+) -> list[Gates]:
+    """Return what one layer did in each sequence.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    parameters : ndarray of shape (P,)
+        Its parameters, of which those of the recurrent layers come first.
+    sequences : Sequences
+        n sequences.
+    layer : int
+        The layer, 0 being the lowest.
+    n_threads : int
+        Number of threads.
+
+    Returns
+    -------
+    records : list of Gates
+        One for each sequence, in the order of the sequences.
+    """
+    # The layers above cannot change what this one does, and their parameters come after its own.
+    stack = replace(spec, hidden_sizes=spec.hidden_sizes[: layer + 1]).build_stack()
+    stack.set_parameters(np.ascontiguousarray(parameters[: stack.n_parameters]))
+    records: dict[int, Gates] = {}
+    for x, n_active, samples in _batches(sequences) if sequences.n_samples else ():
+        hidden, _, _, cache = stack.forward(
+            x, n_active, len(samples), None, None, n_threads=n_threads, keep=True
+        )
+        gates, cell = stack.gates(cache, layer)
+        rows = np.concatenate([*np.moveaxis(gates, 1, 0), cell, hidden], axis=1)
+        values, starts = _batching.unpack(rows, n_active, np.arange(len(samples)))
+        for sample, begin, end in zip(samples, starts[:-1], starts[1:], strict=True):
+            parts = np.split(values[begin:end], 6, axis=1)
+            records[int(sample)] = Gates(*map(np.ascontiguousarray, parts))
+    return [records[sample] for sample in range(sequences.n_samples)]

@@ -1,0 +1,191 @@
+"""First values of parameters: a function of the layout and a seed, the same bits on every machine.
+
+Input and head weights are uniform after Glorot and Bengio (2010), gate by gate. Recurrent weights
+are one random orthogonal matrix per gate (Saxe et al. 2014). Biases are 0, that of the forget gate
+is ``forget_bias`` (Jozefowicz et al. 2015).
+
+The usual way to an orthogonal matrix, the QR decomposition of a random one, gives other bits with
+every linear algebra library and number of threads. Here it is a product of random plane rotations
+and permutations (Kac's walk), which takes only sums, products and square roots of single numbers:
+each of them is rounded the same way everywhere. It also takes O(H² log H) and not O(H³) operations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+_N_GATES = 4
+_FORGET = 1  # gates in the order i, f, g, o
+# Columns that are rotated at a time: 64 columns of a matrix of 1024 rows remain in the L2 cache.
+_SLAB = 64
+
+
+def initial_parameters(
+    layout: Mapping[str, tuple[tuple[int, ...], int]] | Iterable[tuple[str, tuple[int, ...], int]],
+    *,
+    seed: int,
+    dtype: Any,
+    forget_bias: float = 1.0,
+) -> NDArray[Any]:
+    """Draw all parameters of a network.
+
+    Parameters
+    ----------
+    layout : mapping of name to (shape, offset), or iterable of (name, shape, offset)
+        Arrays of the flat vector, one after the other: ``weight_ih_l0`` (4H, I), ``weight_hh_l0``
+        (4H, H), ``bias_l0`` (4H), ..., ``head_weight`` (K, H) and ``head_bias`` (K).
+    seed : int
+        Not negative; it determines everything.
+    dtype : dtype-like
+        float32 or float64. Values are computed in float64 and rounded once.
+    forget_bias : float, default=1.0
+        Bias of the forget gates.
+
+    Returns
+    -------
+    parameters : ndarray of shape (P,)
+        The flat vector.
+
+    Examples
+    --------
+    >>> from lstmcore._initializers import initial_parameters
+    >>> layout = {"weight_hh_l0": ((4, 1), 0), "bias_l0": ((4,), 4)}
+    >>> initial_parameters(layout, seed=0, dtype="float32")[4:]
+    array([0., 1., 0., 0.], dtype=float32)
+    """
+    # RandomState, since NumPy has promised that its numbers never change; Generator's may.
+    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
+    entries = (
+        [(name, shape, offset) for name, (shape, offset) in layout.items()]
+        if hasattr(layout, "items")
+        else list(layout)
+    )
+    parameters = np.zeros(sum(math.prod(shape) for _, shape, _ in entries), dtype)
+    for name, shape, offset in entries:
+        values = parameters[offset : offset + math.prod(shape)].reshape(shape)
+        if name.startswith("weight_ih"):
+            for gate in _gates(values):
+                gate[:] = glorot_uniform(random, *gate.shape)
+        elif name.startswith("weight_hh"):
+            for gate in _gates(values):
+                gate[:] = orthogonal(random, len(gate))
+        elif name.startswith("bias"):
+            _gates(values)[_FORGET] = forget_bias
+        elif name == "head_weight":
+            values[:] = glorot_uniform(random, *shape)
+        elif name != "head_bias":
+            raise ValueError(f"layout has an array called {name!r}, for which there is no rule.")
+    return parameters
+
+
+def _gates(values: NDArray[Any]) -> NDArray[Any]:
+    """View of (4H, ...) as (4, H, ...)."""
+    return values.reshape(_N_GATES, -1, *values.shape[1:])
+
+
+def glorot_uniform(random: np.random.RandomState, n_out: int, n_in: int) -> NDArray[np.float64]:
+    """Draw a matrix that keeps the variance of what passes it, forward and backward.
+
+    Parameters
+    ----------
+    random : RandomState
+        Where numbers come from.
+    n_out, n_in : int
+        Shape of the matrix.
+
+    Returns
+    -------
+    matrix : ndarray of shape (n_out, n_in), float64
+        Uniform between ±sqrt(6 / (n_in + n_out)).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._initializers import glorot_uniform
+    >>> bool(np.abs(glorot_uniform(np.random.RandomState(0), 30, 24)).max() < 1 / 3)
+    True
+    """
+    return (2 * random.random_sample((n_out, n_in)) - 1) * math.sqrt(6 / (n_in + n_out))
+
+
+def orthogonal(random: np.random.RandomState, n: int) -> NDArray[np.float64]:
+    """Draw an orthogonal matrix, nearly uniform among all of them.
+
+    Parameters
+    ----------
+    random : RandomState
+        Where numbers come from.
+    n : int
+        Number of rows and of columns.
+
+    Returns
+    -------
+    matrix : ndarray of shape (n, n), float64
+        Its rows are orthonormal, up to rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._initializers import orthogonal
+    >>> Q = orthogonal(np.random.RandomState(0), 5)
+    >>> np.allclose(Q @ Q.T, np.eye(5))
+    True
+    """
+    half = n // 2
+    rounds = []
+    # One round rotates random pairs of rows; rounds in proportion to log n mix all of them. With
+    # this many, traces and entries have the moments of the uniform distribution (tested).
+    for _ in range(3 * n.bit_length() + 2):
+        order = random.permutation(n)
+        # The direction of a point in a half square; it need not be uniform, and is never (0, 0).
+        cosine, sine = 1 - random.random_sample(half), 2 * random.random_sample(half) - 1
+        norm = np.sqrt(cosine * cosine + sine * sine)
+        rounds.append((order, (cosine / norm)[:, None], (sine / norm)[:, None]))
+    matrix = np.diag(np.where(random.random_sample(n) < 0.5, -1.0, 1.0))
+    for first in range(0, n, _SLAB):
+        slab = matrix[:, first : first + _SLAB]
+        for order, cosine, sine in rounds:
+            rows = slab[order]
+            top, bottom = rows[:half], rows[half : 2 * half]
+            slab[:half] = cosine * top - sine * bottom
+            slab[half : 2 * half] = sine * top + cosine * bottom
+            slab[2 * half :] = rows[2 * half :]
+    return matrix
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return a seed for `initial_parameters`.
+
+    Parameters
+    ----------
+    random_state : None, int, RandomState or Generator
+        None is NumPy's global RandomState. An int always gives the same seed.
+
+    Returns
+    -------
+    seed : int
+        From 0 to 2**63 - 2.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is something else.
+
+    Examples
+    --------
+    >>> from lstmcore._initializers import draw_seed
+    >>> draw_seed(7) == draw_seed(7) != draw_seed(8)
+    True
+    """
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63 - 1))
+    return int(check_random_state(random_state).randint(2**63 - 1, dtype=np.int64))

@@ -1,0 +1,111 @@
+"""A frozen description of the layers, and the core objects that are made from it.
+
+The description is plain data: it goes into a pickle, decides what fits together, and can rebuild
+the core objects at any time. Those are only a cache and never part of a fitted state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstmcore import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+IndexArray: TypeAlias = NDArray[np.intp]
+Layout: TypeAlias = dict[str, tuple[tuple[int, ...], int]]
+
+
+def _core_class(name: str, dtype: str) -> Any:
+    """Return the class of the core for a dtype; both twins have the same methods."""
+    return getattr(_core, name + dtype.capitalize())
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """A stack of LSTM layers, the pooling over time, a dense head and its link.
+
+    Parameters
+    ----------
+    input_size : int
+        Number of features of a time step.
+    hidden_sizes : tuple of int
+        Number of hidden units of each stacked layer, lowest first.
+    n_outputs : int
+        Number of outputs of the head.
+    pooling : {"last", "mean", "max"}
+        How the steps of a sequence become one vector.
+    link : {"identity", "sigmoid", "softmax"}
+        What turns the head's outputs into predictions.
+    dropout : float
+        Probability that a unit between layers, or before the head, is dropped in training.
+    dtype : {"float32", "float64"}
+        Precision of every number in the network.
+
+    Examples
+    --------
+    >>> from lstmcore._network import NetworkSpec, layout_of
+    >>> spec = NetworkSpec(2, (8,), 1, "last", "sigmoid", 0.0, "float32")
+    >>> layout_of(spec.build_network())["head_weight"][0]
+    (1, 8)
+    """
+
+    input_size: int
+    hidden_sizes: tuple[int, ...]
+    n_outputs: int
+    pooling: str
+    link: str
+    dropout: float
+    dtype: str
+
+    def build_network(self) -> Any:
+        """Return a new core network with unset parameters."""
+        return _core_class("Network", self.dtype)(
+            self.input_size,
+            list(self.hidden_sizes),
+            self.n_outputs,
+            pooling=self.pooling,
+            link=self.link,
+            dropout=self.dropout,
+        )
+
+    def build_stack(self) -> Any:
+        """Return a new core stack: the recurrent layers alone, with unset parameters."""
+        return _core_class("LSTMStack", self.dtype)(self.input_size, list(self.hidden_sizes))
+
+    def build_trainer(self, network: Any, settings: Mapping[str, object]) -> Any:
+        """Return a new core trainer of a network made by `build_network`."""
+        return _core_class("Trainer", self.dtype)(network, **settings)
+
+
+def layout_of(network: Any) -> Layout:
+    """Return name → (shape, offset) of every array in the flat parameters of a core object."""
+    return {name: (shape, offset) for name, shape, offset in network.layout}
+
+
+class NetworkCache:
+    """The core network that belongs to one vector of parameters, built when first asked for.
+
+    Threads may ask at the same time: at worst each builds one, and all of them are equal.
+    """
+
+    __slots__ = ("_entry",)
+
+    def __init__(self) -> None:
+        self._entry: tuple[FloatArray, Any] | None = None
+
+    def get(self, spec: NetworkSpec, parameters: FloatArray) -> Any:
+        """Return the core network of ``spec`` that holds ``parameters``."""
+        entry = self._entry
+        if entry is None or entry[0] is not parameters:
+            network = spec.build_network()
+            network.set_parameters(np.ascontiguousarray(parameters))
+            entry = (parameters, network)
+            self._entry = entry
+        return entry[1]

@@ -1,0 +1,248 @@
+"""The regressor of sequences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from lstmcore._estimator import BaseLSTM, Head
+from lstmcore._parameters import choice
+from lstmcore._targets import check_numbers, location_and_scale
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+class LSTMRegressor(RegressorMixin, BaseLSTM):
+    """LSTM network that learns one or more numbers per sequence.
+
+    The network learns standardised targets: from each column of y its weighted mean is subtracted,
+    and the rest is divided by its weighted standard deviation. Predictions are scaled back. So
+    neither the unit of y nor its offset matters, and `loss_` is the loss in that scale.
+
+    A fit is a function of the weighted set of samples: neither their order nor whether a sample is
+    given twice or with the weight 2 changes a bit of it.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber"}, default="squared_error"
+        Loss of one output: the squared error, or the Huber loss, which is quadratic up to an error
+        of one standard deviation of the targets and linear beyond, and so heeds outliers less.
+    hidden_size : int or tuple of int, default=64
+        Number of hidden units; a tuple stacks as many LSTM layers, the lowest first.
+    dropout : float, default=0.0
+        Probability in [0, 1) that a unit is dropped in training, between stacked layers and
+        before the head; never between time steps.
+    pooling : {"last", "mean", "max"}, default="last"
+        How the outputs of the highest layer become one vector: that of the last step, or the mean
+        or the maximum over all steps. A sequence of length 0 gives zeros.
+    solver : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
+        Optimiser, with PyTorch's formulas; "sgd" has a momentum of 0.9.
+    learning_rate : float, default=1e-3
+        Step size, constant over all epochs.
+    batch_size : int, default=32
+        Number of sequences in a step of the solver.
+    max_iter : int, default=100
+        Largest number of epochs.
+    weight_decay : float, default=0.0
+        L2 penalty, added to the gradient; decoupled from it for "adamw".
+    max_grad_norm : float or None, default=1.0
+        Gradients with a larger Euclidean norm are scaled down to it. None leaves them as they are.
+    tol : float or None, default=1e-4
+        A fit has converged when the training loss was not lower than its best value by at least
+        `tol` in `n_iter_no_change` epochs in a row; where `max_iter` ends it before, a
+        `ConvergenceWarning` says so. With None it is trained for exactly `max_iter` epochs, and
+        there is no warning.
+    n_iter_no_change : int, default=10
+        Number of epochs without improvement, see `tol`.
+    n_timesteps : int, default=1
+        Time steps in a row of a 2-D X: the row holds the features of the first step, then those
+        of the second, and so on. Other forms of X say themselves how many steps they have.
+    warm_start : bool, default=False
+        With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
+        two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
+        were over. The solver's state is kept for this, which triples the size of a pickle.
+    random_state : int, RandomState, Generator or None, default=None
+        Decides the initial weights, the shuffling of the samples and dropout. With an int, every
+        fit of the same samples gives the same bits.
+    n_jobs : int or None, default=None
+        Number of threads; None means all that this process may use, -1 likewise, -2 all but one.
+        Results do not depend on it.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision in which the network is trained and run.
+    verbose : bool or int, default=0
+        0 shows nothing. 1 shows the progress of `fit` on standard output: a bar if the package
+        ``rich`` is installed (the extra ``lstmcore[progress]``), else a line per epoch.
+
+    Attributes
+    ----------
+    target_mean_, target_scale_ : ndarray of shape (n_outputs_,)
+        Weighted mean and standard deviation of y, 1 in place of a deviation of 0.
+    n_features_in_ : int
+        Number of features of a time step.
+    feature_names_in_ : ndarray of shape (n_columns,)
+        Names of the columns, where X was a frame whose columns are named by strings.
+    n_outputs_ : int
+        Number of outputs of the network.
+    coefs_ : ndarray of shape (n_parameters,)
+        All weights in one flat, read-only array of `dtype`.
+    layout_ : dict
+        Name → (shape, offset) of every array in `coefs_`: ``weight_ih_l0``, ``weight_hh_l0`` and
+        ``bias_l0`` with gates in the order input, forget, candidate, output; likewise ``_l1``
+        and so on; then ``head_weight`` and ``head_bias``.
+    parameters_ : dict
+        Name → read-only view into `coefs_` in its shape.
+    n_iter_ : int
+        Number of epochs.
+    loss_ : float
+        Training loss of the last epoch, in the scale of the standardised targets.
+    loss_curve_ : list of float
+        Training loss of every epoch.
+    history_ : list of dict
+        For every epoch ``"epoch"``, ``"loss"`` and ``"seconds"``.
+
+    See Also
+    --------
+    LSTMClassifier : Learns labels instead of numbers.
+
+    Examples
+    --------
+    The sum of a sequence:
+
+    >>> import numpy as np
+    >>> from lstmcore import LSTMRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = [rng.uniform(size=(rng.integers(2, 9), 1)) for _ in range(200)]
+    >>> y = np.array([x.sum() for x in X])
+    >>> model = LSTMRegressor(hidden_size=16, learning_rate=0.01, random_state=0, tol=None)
+    >>> model.fit(X, y).score(X, y) > 0.98
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: str = "squared_error",
+        hidden_size: int | tuple[int, ...] = 64,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        solver: str = "adam",
+        learning_rate: float = 1e-3,
+        batch_size: int = 32,
+        max_iter: int = 100,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        n_timesteps: int = 1,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        n_jobs: int | None = None,
+        dtype: str = "float32",
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden_size=hidden_size,
+            dropout=dropout,
+            pooling=pooling,
+            solver=solver,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            n_timesteps=n_timesteps,
+            warm_start=warm_start,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            dtype=dtype,
+            verbose=verbose,
+        )
+        self.loss = loss
+
+    _constraints = BaseLSTM._constraints | {"loss": choice("squared_error", "huber")}
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the network to sequences and their targets.
+
+        Parameters
+        ----------
+        X : array-like
+            Sequences: an array of shape (n_samples, n_timesteps, n_features), a list of arrays of
+            shape (T_i, n_features) of different lengths, 0 included, or an array or frame of
+            shape (n_samples, n_timesteps * n_features), see `n_timesteps`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Finite numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of at least 0. A sample of weight 0 counts as absent.
+
+        Returns
+        -------
+        self : LSTMRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or sample_weight is not as described, or if the training diverges.
+            The estimator is then as it was before.
+        TypeError
+            If a parameter has the wrong type.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If `max_iter` ends the fit while the training loss still improves, see `tol`.
+        """
+        return self._fit(X, y, sample_weight)
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : array-like
+            Sequences in any of the forms that `fit` takes.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            Of the shape that y had in `fit`. For an empty list of sequences it is empty.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        """
+        outputs = self._outputs(X, apply_link=True)
+        numbers: NDArray[np.float64] = outputs * self.target_scale_ + self.target_mean_
+        return numbers[:, 0] if self._flat_targets else numbers
+
+    def _check_targets(self, y: ArrayLike) -> NDArray[Any]:
+        return check_numbers(y, type(self).__name__)
+
+    def _encode_targets(self, y: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
+        return y.reshape(len(y), -1), {"_flat_targets": y.ndim == 1}
+
+    def _build_head(
+        self, targets: NDArray[Any], weights: NDArray[np.float64], fitted: dict[str, Any]
+    ) -> Head:
+        # A fit that goes on keeps the scale in which the network has learnt so far.
+        if self._resumes and len(self.target_mean_) == targets.shape[1]:
+            mean, scale = self.target_mean_, self.target_scale_
+        else:
+            mean, scale = location_and_scale(targets, weights)
+        standardised = np.ascontiguousarray((targets - mean) / scale, self.dtype)
+        fitted = fitted | {"target_mean_": mean, "target_scale_": scale}
+        return Head(standardised, targets.shape[1], "identity", self.loss, fitted)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

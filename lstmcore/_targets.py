@@ -1,0 +1,145 @@
+"""Targets: checked, turned into what the core learns, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def check_labels(y: ArrayLike, owner: str) -> NDArray[Any]:
+    """Check the labels of a classifier.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, K)
+        Labels of any type that sorts, or indicators of 0 and 1, one column per label.
+    owner : str
+        Name of the estimator, for messages.
+
+    Returns
+    -------
+    y : ndarray of shape (n,), or (n, K) of dtype int64
+        Labels, or indicators.
+
+    Raises
+    ------
+    ValueError
+        If y has NaN or inf, numbers that are no classes, or indicators other than 0 and 1.
+
+    Examples
+    --------
+    >>> from lstmcore._targets import check_labels
+    >>> check_labels(["no", "yes"], "LSTMClassifier").tolist()
+    ['no', 'yes']
+    """
+    dense = y.toarray() if hasattr(y, "toarray") else y  # a sparse array of indicators
+    labels: NDArray[Any] = check_array(
+        dense, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0
+    )
+    if type_of_target(labels, input_name="y") == "multilabel-indicator":
+        if not np.isin(labels, (0, 1)).all():
+            raise ValueError(
+                f"{owner} takes indicators of 0 and 1 where y has several columns, got the values "
+                f"{np.unique(labels).tolist()}."
+            )
+        return labels.astype(np.int64)
+    check_classification_targets(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        raise ValueError(
+            f"{owner} takes one label per sequence, or indicators of 0 and 1 in several columns; "
+            f"got y of shape {labels.shape} with several classes in a column."
+        )
+    column: NDArray[Any] = column_or_1d(labels, warn=True)
+    return column
+
+
+def encode_labels(y: NDArray[Any], owner: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the classes, and the labels as numbers of classes.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, K)
+        What `check_labels` returned.
+    owner : str
+        Name of the estimator, for messages.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted labels; for indicators the numbers of the columns.
+    codes : ndarray of shape (n,) or (n, K), dtype intp
+        Numbers of classes, or the indicators.
+
+    Raises
+    ------
+    ValueError
+        If there is only one class.
+    """
+    if y.ndim == 2:
+        return np.arange(y.shape[1]), y.astype(np.intp)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"{owner} needs samples of at least 2 classes in y, but those with a positive weight "
+            f"hold only one class: {classes[0]!r}."
+        )
+    return classes, codes.astype(np.intp)
+
+
+def check_numbers(y: ArrayLike, owner: str) -> NDArray[np.float64]:
+    """Check the targets of a regressor and return them as float64 of shape (n,) or (n, K)."""
+    numbers: NDArray[np.float64] = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        ensure_min_samples=0,
+        input_name="y",
+        estimator=owner,
+    )
+    if numbers.ndim not in (1, 2):
+        raise ValueError(
+            f"{owner} takes y of shape (n_samples,) or (n_samples, n_outputs), "
+            f"got an array of shape {numbers.shape}."
+        )
+    return numbers
+
+
+def location_and_scale(
+    y: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weighted mean and standard deviation of every column; 1 where the latter is 0.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, K), float64
+        Targets.
+    weights : ndarray of shape (n,), float64
+        Positive weights.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (K,), float64
+        ``(y - mean) / scale`` has mean 0 and standard deviation 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._targets import location_and_scale
+    >>> location_and_scale(np.array([[1.0], [3.0]]), np.ones(2))
+    (array([2.]), array([1.]))
+    """
+    # Divided by the largest magnitude first, no square of a finite number overflows or vanishes.
+    peak = np.abs(y).max(axis=0)
+    peak[peak == 0] = 1.0
+    unit = y / peak
+    mean = np.average(unit, axis=0, weights=weights)
+    # The mean of equal numbers may miss them by rounding: they have no spread all the same.
+    varied = (unit != unit[0]).any(axis=0)
+    deviation = np.sqrt(np.average((unit - mean) ** 2, axis=0, weights=weights))
+    return mean * peak, np.where(varied & (deviation > 0), deviation * peak, 1.0)

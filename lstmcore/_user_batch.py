@@ -1,0 +1,159 @@
+"""A batch as users see it, and as the core does: sequences in their order, and packed by length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from lstmcore import _batching
+from lstmcore._sequences import as_numbers, gather
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UserBatch:
+    """N sequences in the order in which they came, and how to pack them.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (N + 1,), intp
+        Sequence ``i`` is rows ``starts[i]`` to ``starts[i + 1]`` of all rows in the users' order.
+    n_active : ndarray of shape (T,), intp
+        How many sequences are alive at each step.
+    order : ndarray of shape (N,), intp
+        The sequences in packed order.
+    n_steps : int or None
+        Time steps of the array that the sequences came as; None if they came as a list.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._user_batch import UserBatch
+    >>> x = [np.array([[1.0]]), np.array([[2.0], [3.0]])]
+    >>> batch, rows = UserBatch.pack(x, np.dtype("float32"), 1)
+    >>> rows.ravel().tolist(), [sequence.ravel().tolist() for sequence in batch.unpack(rows)]
+    ([2.0, 1.0, 3.0], [[1.0], [2.0, 3.0]])
+    """
+
+    starts: NDArray[np.intp]
+    n_active: NDArray[np.intp]
+    order: NDArray[np.intp]
+    n_steps: int | None
+
+    @property
+    def n_sequences(self) -> int:
+        """Number of sequences N."""
+        return len(self.order)
+
+    @classmethod
+    def pack(cls, x: Any, dtype: np.dtype[Any], n_features: int) -> tuple[Self, NDArray[Any]]:
+        """Return the batch that ``x``, (N, T, I) or a list of (T_i, I), is, and its packed rows."""
+        sequences = gather(x, dtype=dtype, name="x", n_features=n_features)
+        rows, n_active, order = _batching.pack(
+            sequences.values, sequences.starts, np.arange(sequences.n_samples)
+        )
+        n_steps = None if isinstance(x, (list, tuple)) else int(np.shape(x)[1])
+        return cls(sequences.starts, n_active, order, n_steps), rows
+
+    def pack_like(self, y: Any, dtype: np.dtype[Any], n_features: int, name: str) -> NDArray[Any]:
+        """Return the packed rows of other features of the same steps of the same sequences."""
+        sequences = gather(y, dtype=dtype, name=name, n_features=n_features)
+        if not np.array_equal(sequences.starts, self.starts):
+            raise ValueError(
+                f"{name} must have as many sequences as x, of the same lengths: "
+                f"{np.diff(self.starts)}, got {sequences.lengths}."
+            )
+        rows, _, _ = _batching.pack(sequences.values, sequences.starts, np.arange(self.n_sequences))
+        return rows
+
+    def unpack(self, rows: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:
+        """Return packed rows (R, F) in the form of ``x``: (N, T, F) or a list of (T_i, F)."""
+        # The rows of a single sequence are in its own order already.
+        values = (
+            rows if self.n_sequences == 1 else _batching.unpack(rows, self.n_active, self.order)[0]
+        )
+        if self.n_steps is not None:
+            return values.reshape(self.n_sequences, self.n_steps, values.shape[1])
+        bounds = self.starts.tolist()
+        return [values[begin:end] for begin, end in pairwise(bounds)]
+
+    def pack_state(self, state: NDArray[Any] | None) -> list[NDArray[Any]] | None:
+        """Return a state (L, N, H) as one packed array per layer."""
+        return None if state is None else [np.take(layer, self.order, axis=0) for layer in state]
+
+    def unpack_state(self, layers: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return one packed array (N, H) per layer as a state (L, N, H)."""
+        state = np.empty((len(layers), *layers[0].shape), layers[0].dtype)
+        for level, layer in enumerate(layers):
+            state[level, self.order] = layer
+        return state
+
+
+def state_pair(state: Any, name: str) -> tuple[Any, Any]:
+    """Return h and c of a state, whatever they are."""
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise TypeError(f"{name} must be a pair of arrays (h, c), got {type(state).__name__}.")
+    return state[0], state[1]
+
+
+def checked_state(
+    state: Any, name: str, shape: tuple[int, int, int], dtype: np.dtype[Any], *, optional: bool
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return h and c of a state as arrays of one shape and dtype.
+
+    Parameters
+    ----------
+    state : tuple (h, c) of array-like, or None
+        None gives None and None.
+    name : str
+        What messages call the state.
+    shape : tuple of int
+        (L, N, H).
+    dtype : numpy.dtype
+        float32 or float64.
+    optional : bool
+        Whether one of the two may be None.
+
+    Returns
+    -------
+    h, c : ndarray of shape (L, N, H), or None
+        Copies only where the dtype is another.
+
+    Raises
+    ------
+    TypeError
+        If ``state`` is no pair.
+    ValueError
+        If one of the two has another shape or is not of real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._user_batch import checked_state
+    >>> state = [[[1]]], [[[2]]]
+    >>> checked_state(state, "state", (1, 1, 1), np.dtype("float32"), optional=False)[1]
+    array([[[2.]]], dtype=float32)
+    """
+    if state is None:
+        return None, None
+    h, c = state_pair(state, name)
+    parts: list[NDArray[Any] | None] = []
+    for part, given in (("h", h), ("c", c)):
+        if given is None and optional:
+            parts.append(None)
+            continue
+        array = as_numbers(given, f"{part} of {name}")
+        if array.shape != shape:
+            raise ValueError(
+                f"{part} of {name} must have the shape (num_layers, N, hidden_size) = {shape}, "
+                f"got {array.shape}."
+            )
+        parts.append(array.astype(dtype, copy=False))
+    return parts[0], parts[1]
