@@ -303,7 +303,7 @@ class Network(NamedTuple):
         dy = pool_backward(self.pooling, y, n_active, dz @ head_weight * mask)
         *_, gradients = stack_backward(layers, stashes, n_active, dy, zeros, zeros, masks)
         parts = [part for layer in gradients for part in layer] + [dz.T @ pooled, dz.sum(axis=0)]
-        mean_loss = float((weight * each).sum() / weight.sum())
+        mean_loss = float(np.average(each, weights=weight))
         return mean_loss, np.concatenate([part.ravel() for part in parts])
 
 

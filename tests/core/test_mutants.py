@@ -6,15 +6,11 @@ comparison that the tests of the core use, and must fail there, at 100 times the
 
 from __future__ import annotations
 
-import types
-from pathlib import Path
-
 import numpy as np
 import pytest
-import reference
 from cases import CASES, TOLERANCE, Case, assert_matches, draw, run_core, run_reference
+from mutation import mutate
 
-SOURCE = Path(reference.__file__).read_text()
 GATES = "zi, zf, zg, zo = np.split(z, 4, axis=1)"
 INPUTS = "z = x[rows] @ w.W_ih.T + h[:n] @ w.W_hh.T + w.b"
 STARTS = "h, c = h0.copy(), c0.copy()"
@@ -77,26 +73,6 @@ MUTANTS = [
     ("db of the last row only", "dz.sum(axis=0))", "dz[-1:].sum(axis=0))"),
     ("lowest gradients everywhere", "gradients.insert(0, gradient)", "gradients.append(gradient)"),
 ]
-
-
-def transposed(h: reference.Array, matrix: reference.Array) -> reference.Array:
-    """The product with each gate's block of W_hh transposed."""
-    n_hidden = matrix.shape[1]
-    return np.hstack([h @ block for block in matrix.reshape(4, n_hidden, n_hidden)])
-
-
-def fed(wrong: reference.Array, right: reference.Array) -> reference.Array:
-    """The wrong array where its shape lets it pass."""
-    return wrong if wrong.shape == right.shape else right
-
-
-def mutate(old: str, new: str) -> types.ModuleType:
-    """The oracle with one place changed."""
-    assert SOURCE.count(old) == 1, f"stands {SOURCE.count(old)} times in the oracle: {old}"
-    module = types.ModuleType("mutant")
-    module.__dict__.update(transposed=transposed, fed=fed)
-    exec(compile(SOURCE.replace(old, new), "mutant", "exec"), module.__dict__)
-    return module
 
 
 # Three of the matrix, and two layers where I = H: there wrong wiring does not show in the shapes.

@@ -130,7 +130,7 @@ def test_packing_by_hand() -> None:
 )
 def test_stack_is_torchs(case: Case) -> None:
     """Sequences without steps left out: torch refuses them in a packed sequence."""
-    torch = pytest.importorskip("torch", reason="the second oracle, where it is installed")
+    torch = pytest.importorskip("torch", reason="torch, the second oracle, is not installed")
     problem = draw(case)
 
     def leaf(array: Array) -> object:
@@ -173,7 +173,7 @@ def test_stack_is_torchs(case: Case) -> None:
 )
 def test_losses_are_torchs(loss: str, rng: np.random.Generator) -> None:
     """The loss of one sample is torch's with its default reduction, for that sample alone."""
-    torch = pytest.importorskip("torch", reason="the second oracle, where it is installed")
+    torch = pytest.importorskip("torch", reason="torch, the second oracle, is not installed")
     functional = torch.nn.functional
     theirs = {
         "softmax_cross_entropy": functional.cross_entropy,
@@ -198,7 +198,7 @@ def test_losses_are_torchs(loss: str, rng: np.random.Generator) -> None:
 def test_solvers_are_torchs(
     solver: str, max_grad_norm: float, weight_decay: float, rng: np.random.Generator
 ) -> None:
-    torch = pytest.importorskip("torch", reason="the second oracle, where it is installed")
+    torch = pytest.importorskip("torch", reason="torch, the second oracle, is not installed")
     p = rng.standard_normal(9)
     state = np.zeros(({"adam": 2, "adamw": 2}.get(solver, 1), 9))
     theirs = torch.from_numpy(p.copy()).requires_grad_()

@@ -103,6 +103,27 @@ def by_sequence(p: Problem, results: Results) -> list[dict[str, Array]]:
     ]
 
 
+def test_every_width_of_a_layer(isa: str, dtype: np.dtype[Any]) -> None:
+    """Whatever remains when a vector, a panel or a tile does not divide it."""
+    for width in range(1, 41):
+        for case in (
+            Case(f"hidden-{width}", 2, (width,), (2, 1, 1)),
+            Case(f"inputs-{width}", width, (3,), (2, 1, 1)),
+        ):
+            p = draw(case, dtype)
+            assert_same_bits(run_core(p, isa), run_core(p, "scalar"))
+
+
+def test_every_number_of_sequences(isa: str, dtype: np.dtype[Any]) -> None:
+    most = 30
+    p = draw(Case("most", 3, (19,), (2,) * most), dtype)
+    expected = by_sequence(p, run_core(p, isa))
+    for n_sequences in range(1, most):
+        some = of_some(p, list(range(n_sequences)))
+        for ours, theirs in zip(by_sequence(some, run_core(some, isa)), expected, strict=False):
+            assert_same_bits(ours, theirs)
+
+
 @pytest.mark.parametrize("case", BATCHES, ids=str)
 def test_a_sequence_alone_in_pairs_and_in_the_whole_batch(
     case: Case, isa: str, dtype: np.dtype[Any]
@@ -118,12 +139,10 @@ def test_a_sequence_alone_in_pairs_and_in_the_whole_batch(
 
 
 @pytest.mark.parametrize("case", BATCHES, ids=str)
-def test_order_among_sequences_of_equal_length(
-    case: Case, isa: str, dtype: np.dtype[Any]
-) -> None:
+def test_order_among_sequences_of_equal_length(case: Case, isa: str, dtype: np.dtype[Any]) -> None:
     p = draw(case, dtype)
     in_order = by_sequence(p, run_core(p, isa))
-    chosen = sorted(reversed(range(p.n_sequences)), key=lambda n: -case.lengths[n])
+    chosen = sorted(range(p.n_sequences - 1, -1, -1), key=lambda n: -case.lengths[n])
     other = of_some(p, chosen)
     for n, ours in zip(chosen, by_sequence(other, run_core(other, isa)), strict=True):
         assert_same_bits(ours, in_order[n])

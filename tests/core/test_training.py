@@ -118,7 +118,7 @@ def test_curve_is_the_oracles(loss: str, pooling: str, isa: str, dtype: np.dtype
 
 def test_curve_is_torchs() -> None:
     """The same start, batches and Adam, float32 on both sides, equal lengths as torch has them."""
-    torch = pytest.importorskip("torch", reason="the second oracle, where it is installed")
+    torch = pytest.importorskip("torch", reason="torch, the second oracle, is not installed")
     spec = Spec(4, (12,), 3, loss="softmax_cross_entropy", link="softmax")
     data = draw_data(spec, [8] * N_SAMPLES, np.float32)
     data = data._replace(weights=np.ones(N_SAMPLES))

@@ -1,0 +1,74 @@
+"""Which instruction set runs: what is asked for, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import Spec
+
+from lstmcore import _core
+
+CPUINFO = Path("/proc/cpuinfo")
+NEEDS = {
+    "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "fma"},
+    "avx2": {"avx2", "fma"},
+    "scalar": set(),
+}
+
+
+def test_the_best_comes_first_and_scalar_is_always_there() -> None:
+    available = _core.isas_available()
+    assert available == [name for name in NEEDS if name in available]
+    assert available[-1] == "scalar"
+    assert set(available) <= set(_core.config()["isas_compiled"])
+
+
+@pytest.mark.skipif(
+    not CPUINFO.exists() or "flags" not in CPUINFO.read_text(),
+    reason="what the processor has stands in /proc/cpuinfo of x86 Linux only",
+)
+def test_all_that_the_processor_has_is_available() -> None:
+    """Were a dispatcher to find less, every test would pass on the slower code alone."""
+    lines = CPUINFO.read_text().splitlines()
+    flags = set(next(line for line in lines if line.startswith("flags")).split())
+    assert _core.isas_available() == [name for name, needs in NEEDS.items() if needs <= flags]
+
+
+def test_objects_run_on_what_they_were_made_for(isa: str, dtype: np.dtype[Any]) -> None:
+    stack = getattr(_core, f"LSTMStack{dtype.name.capitalize()}")(2, [3], isa)
+    assert stack.isa == Spec().network(dtype, isa).isa == _core.resolve_isa(isa) == isa
+
+
+@pytest.mark.parametrize("forced", [*_core.isas_available(), "", None])
+def test_environment_variable(forced: str | None) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "LSTMCORE_ISA"}
+    if forced is not None:
+        environment["LSTMCORE_ISA"] = forced
+    code = (
+        "from lstmcore import _core\n"
+        "print(_core.config()['isa'], _core.resolve_isa(), _core.LSTMStackFloat32(2, [3]).isa,"
+        "_core.LSTMStackFloat64(2, [3], 'scalar').isa)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    expected = forced or _core.isas_available()[0]
+    assert done.stdout.split() == [expected] * 3 + ["scalar"]
+
+
+def test_unknown_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"\bisa\b.*'neon'.*'scalar'"):
+        _core.resolve_isa("neon")
+    monkeypatch.setenv("LSTMCORE_ISA", "sse9")
+    with pytest.raises(ValueError, match=r"LSTMCORE_ISA.*'sse9'"):
+        _core.LSTMStackFloat32(2, [3])
