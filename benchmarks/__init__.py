@@ -1,0 +1,1 @@
+"""Benchmarks of lstmcore beside its peers: run from the checkout as ``python -m benchmarks``."""

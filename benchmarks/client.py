@@ -1,0 +1,143 @@
+"""The runner's end of a worker: starts the process, sends orders, reads answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from .machine import ROOT
+
+# The checkout goes last on the path: an installed lstmcore is measured, not a source tree
+# without its compiled modules.
+_START = """
+import sys
+sys.path.insert(0, {root!r})
+import benchmarks.worker
+sys.path.append(sys.path.pop(0))
+benchmarks.worker.main()
+"""
+# Every runtime is told the number of threads in the words it understands.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "LSTMCORE_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+
+
+class PeerMissingError(Exception):
+    """What the peer measures isn't installed."""
+
+
+class PeerUnsupportedError(Exception):
+    """The peer doesn't offer this mode."""
+
+
+class PeerFailedError(Exception):
+    """The peer raised, died or took too long."""
+
+
+class Client:
+    """One peer in its own process.
+
+    Parameters
+    ----------
+    peer : str
+        A key of ``peers.PEERS``.
+    threads : int
+        Threads and processors it gets.
+    python : str or None, default=None
+        The interpreter to run it with; None: this one.
+    timeout : float, default=900.0
+        Seconds an answer may take.
+
+    Raises
+    ------
+    PeerMissingError
+        If it isn't installed.
+    """
+
+    def __init__(
+        self, peer: str, threads: int, python: str | None = None, timeout: float = 900.0
+    ) -> None:
+        self.peer = peer
+        self.timeout = timeout
+        self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (lives as long as the client)
+        interpreter = [python or sys.executable, "-P", "-c"]
+        self._process = subprocess.Popen(
+            [*interpreter, _START.format(root=str(ROOT)), peer, "--threads", str(threads)],
+            env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            bufsize=1,
+        )
+        assert self._process.stdout is not None
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(self._process.stdout, selectors.EVENT_READ)
+        try:
+            self.about: dict[str, str] = self._receive()["about"]
+        except (PeerMissingError, PeerFailedError):
+            self.close()
+            raise
+
+    def prepare(self, shape: dict[str, Any], mode: str, reference: str | None) -> dict[str, Any]:
+        """Have the operation built and checked; see ``worker.Worker.prepare``."""
+        return self._ask(do="prepare", shape=shape, mode=mode, reference=reference)
+
+    def run(self, seconds: float, warm_up: bool = False) -> dict[str, Any]:
+        """Have the operation timed; see ``worker.Worker.run``."""
+        return self._ask(do="run", seconds=seconds, warm_up=warm_up)
+
+    def close(self) -> None:
+        """End the process."""
+        self._ready.close()
+        if self._process.poll() is None:
+            assert self._process.stdin is not None
+            try:
+                self._process.stdin.close()
+                self._process.wait(timeout=10)
+            except (OSError, subprocess.TimeoutExpired):
+                self._process.kill()
+                self._process.wait()
+        self._log.close()
+
+    def _ask(self, **order: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order) + "\n")
+        except OSError:
+            raise PeerFailedError(self._last_words()) from None
+        return self._receive()
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        if not self._ready.select(self.timeout):
+            self._process.kill()
+            raise PeerFailedError(f"no answer within {self.timeout:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise PeerFailedError(self._last_words())
+        answer: dict[str, Any] = json.loads(line)
+        for key, kind in (
+            ("missing", PeerMissingError),
+            ("unsupported", PeerUnsupportedError),
+            ("failed", PeerFailedError),
+        ):
+            if key in answer:
+                raise kind(answer[key])
+        return answer
+
+    def _last_words(self) -> str:
+        """Why the process died, as far as it said."""
+        code = self._process.wait()
+        self._log.seek(0)
+        lines = self._log.read().strip().splitlines()
+        return f"exit status {code}" + (f": {lines[-1]}" if lines else "")

@@ -1,0 +1,115 @@
+"""lstmcore as people call it: the public layer and the estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.fitting import FitTask
+from benchmarks.problem import Array, Problem
+from lstmcore import LSTMClassifier, LSTMRegressor, _core
+from lstmcore.layers import LSTM
+
+from .base import Operation, Outputs, Peer
+
+
+def describe() -> dict[str, str]:
+    config = _core.config()
+    names = ("version", "isa", "openmp", "compiler")
+    return {name: str(config[name]) for name in names if name in config}
+
+
+class Layer(Peer):
+    """lstmcore.layers.LSTM on what people hold: an (N, T, I) array or a list of arrays."""
+
+    def describe(self) -> dict[str, str]:
+        """Version, instruction set, OpenMP runtime."""
+        return describe()
+
+    def _layer(self, problem: Problem) -> Any:
+        layer = LSTM(problem.shape.I, problem.shape.H, n_jobs=self.threads)
+        for name in ("weight_ih", "weight_hh", "bias"):
+            layer.parameters[f"{name}_l0"][...] = getattr(problem, name)
+        return layer
+
+    @staticmethod
+    def _sequences(problem: Problem, rows: Array) -> Array | list[Array]:
+        """Packed rows as the layer's input."""
+        batch = np.ascontiguousarray(problem.pad(rows).transpose(1, 0, 2))
+        if problem.equal:
+            return batch
+        return [series[:n].copy() for series, n in zip(batch, problem.lengths, strict=True)]
+
+    @staticmethod
+    def _rows(problem: Problem, made: Array | list[Array]) -> Array:
+        """The layer's output as packed rows."""
+        if isinstance(made, np.ndarray):
+            return problem.unpad(made.transpose(1, 0, 2))
+        order = np.concatenate([np.arange(len(series)) for series in made]).argsort(kind="stable")
+        rows: Array = np.concatenate(made)[order]
+        return rows
+
+    def infer(self, problem: Problem) -> Operation:
+        """``layer(x)``."""
+        layer, x = self._layer(problem), self._sequences(problem, problem.x)
+        return Operation(lambda: layer(x), lambda: {"y": self._rows(problem, layer(x)[0])})
+
+    def train(self, problem: Problem, need_dx: bool) -> Operation:
+        """``layer.forward``, then ``layer.backward``."""
+        layer = self._layer(problem)
+        x, dy = self._sequences(problem, problem.x), self._sequences(problem, problem.dy)
+
+        def run() -> tuple[Any, Any, dict[str, Array]]:
+            y, _, cache = layer.forward(x)
+            dx, _, gradients = layer.backward(dy, cache, need_dx=need_dx)
+            return y, dx, gradients
+
+        def outputs() -> Outputs:
+            y, dx, gradients = run()
+            found = {name.removesuffix("_l0"): value for name, value in gradients.items()}
+            found["y"] = self._rows(problem, y)
+            if need_dx:
+                found["dx"] = self._rows(problem, dx)
+            return found
+
+        return Operation(run, outputs)
+
+    def steps(self, problem: Problem) -> Operation:
+        """``layer.step`` with the state it returned."""
+        layer = self._layer(problem)
+        rows = list(problem.x[:, None])
+        state, at = None, 0
+
+        def step() -> Any:
+            nonlocal state, at
+            y, state = layer.step(rows[at], state)
+            at = (at + 1) % len(rows)
+            return y
+
+        def outputs() -> Outputs:
+            nonlocal state, at
+            state, at = None, 0
+            return {"y": np.concatenate([step() for _ in rows])}
+
+        return Operation(step, outputs)
+
+    def fit(self, task: FitTask) -> Operation:
+        """``LSTMClassifier`` or ``LSTMRegressor``, ``fit`` with the task's settings."""
+        kind = LSTMClassifier if task.classification else LSTMRegressor
+
+        def run() -> Array:
+            estimator = kind(
+                hidden_size=task.shape.H,
+                batch_size=task.batch_size,
+                max_iter=task.epochs,
+                learning_rate=task.learning_rate,
+                max_grad_norm=task.max_grad_norm,
+                solver="adam",
+                tol=None,  # all epochs
+                random_state=0,
+                n_jobs=self.threads,
+            )
+            return np.asarray(estimator.fit(task.x, task.y).loss_curve_)
+
+        return Operation(run, lambda: {"loss": run()})
