@@ -4,7 +4,8 @@ The Japanese Vowels data (Kudo, Toyama and Shimbo, 1999): 640 utterances of /ae/
 frames of 12 linear-prediction coefficients. The official split trains on 270 utterances and tests
 on 370. An LSTM reads each utterance as it is, without padding; a logistic regression on summary
 statistics stands beside it. Since 270 utterances are few, the LSTM is trained on noisy copies of
-them, which is worth about one percent.
+them, which is worth about one percent. So few utterances, which differ less in how they go on than
+in their statistics, leave the regression ahead of a single network: it is printed as it is.
 
 The data comes inside sktime's wheel, which is only read, never installed:
 
@@ -34,14 +35,14 @@ MEMBER = "sktime/datasets/data/JapaneseVowels/JapaneseVowels_{split}.ts"
 
 # Chosen by 5-fold cross-validation on the 270 training utterances alone (--validate).
 SETTINGS = {
-    "hidden_size": 100,
-    "pooling": "max",
+    "hidden_size": (64, 64),
+    "pooling": "last",
     "dropout": 0.3,
-    "learning_rate": 3e-3,
+    "learning_rate": 1.5e-3,
     "max_iter": 12,
     "tol": None,
 }
-N_COPIES = 8
+N_COPIES = 16
 NOISE = 1.0  # its deviation, where the features have 1
 
 
@@ -218,6 +219,11 @@ def main() -> None:
         scores.append(models[-1].score(X_test, y_test))
         print(f"LSTM, seed {seed}: accuracy {scores[-1]:.3f}, trained in {took:.1f} s")
     print(f"LSTM, mean of {len(scores)}: accuracy {np.mean(scores):.3f}")
+    votes = np.mean([model.predict_proba(X_test) for model in models], axis=0)
+    together = np.mean(models[0].classes_[votes.argmax(axis=1)] == y_test)
+    print(
+        f"LSTM, the {len(models)} together (mean of their probabilities): accuracy {together:.3f}"
+    )
 
     try:
         plot(models, X_test[0], y_test[0], options.plot)

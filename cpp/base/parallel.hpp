@@ -74,11 +74,11 @@ class Workers {
   // A task is a number in the upper half, the next item to claim in the lower: one compare-exchange
   // claims an item of exactly the task that was looked at.
   static constexpr int kItemBits = 32;
-  int size_;
   alignas(64) std::atomic<std::uint64_t> claim_{0};
   std::atomic<Index> n_items_{0};
   std::atomic<Item> body_{nullptr};
   std::atomic<void*> context_{nullptr};
+  int size_;
   std::atomic<bool> dismissed_{false};
   alignas(64) std::atomic<Index> n_done_{0};
 };

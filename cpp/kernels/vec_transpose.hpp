@@ -14,21 +14,21 @@ inline void transpose_tile(const float* from, Index from_stride, float* to, Inde
   __m256 pair[8];
   __m256 quad[8];
 #pragma GCC unroll 8
-  for (int r = 0; r < 8; ++r) row[r] = _mm256_loadu_ps(from + r * from_stride);
+  for (Index r = 0; r < 8; ++r) row[r] = _mm256_loadu_ps(from + r * from_stride);
 #pragma GCC unroll 4
-  for (int r = 0; r < 4; ++r) {
+  for (Index r = 0; r < 4; ++r) {
     pair[2 * r] = _mm256_unpacklo_ps(row[2 * r], row[2 * r + 1]);
     pair[2 * r + 1] = _mm256_unpackhi_ps(row[2 * r], row[2 * r + 1]);
   }
 #pragma GCC unroll 2
-  for (int r = 0; r < 2; ++r) {
+  for (Index r = 0; r < 2; ++r) {
     quad[4 * r] = _mm256_shuffle_ps(pair[4 * r], pair[4 * r + 2], 0x44);
     quad[4 * r + 1] = _mm256_shuffle_ps(pair[4 * r], pair[4 * r + 2], 0xEE);
     quad[4 * r + 2] = _mm256_shuffle_ps(pair[4 * r + 1], pair[4 * r + 3], 0x44);
     quad[4 * r + 3] = _mm256_shuffle_ps(pair[4 * r + 1], pair[4 * r + 3], 0xEE);
   }
 #pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
+  for (Index c = 0; c < 4; ++c) {
     _mm256_storeu_ps(to + c * to_stride, _mm256_permute2f128_ps(quad[c], quad[c + 4], 0x20));
     _mm256_storeu_ps(to + (c + 4) * to_stride, _mm256_permute2f128_ps(quad[c], quad[c + 4], 0x31));
   }
@@ -38,7 +38,7 @@ inline void transpose_tile(const float* from, Index from_stride, float* to, Inde
 inline void transpose_tile(const double* from, Index from_stride, double* to, Index to_stride) {
   __m256d row[4];
 #pragma GCC unroll 4
-  for (int r = 0; r < 4; ++r) row[r] = _mm256_loadu_pd(from + r * from_stride);
+  for (Index r = 0; r < 4; ++r) row[r] = _mm256_loadu_pd(from + r * from_stride);
   const __m256d low01 = _mm256_unpacklo_pd(row[0], row[1]);
   const __m256d high01 = _mm256_unpackhi_pd(row[0], row[1]);
   const __m256d low23 = _mm256_unpacklo_pd(row[2], row[3]);

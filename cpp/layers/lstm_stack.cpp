@@ -136,7 +136,7 @@ bool LstmStack<Scalar>::works_together(const PackedBatch& batch, int n_threads) 
   const Index N = batch.n_sequences();
   const double weight_bytes = multiply_adds_per_row() * sizeof(Scalar);
   return N == 1 || weight_bytes > kBeyondCache ||
-         (weight_bytes > kBeyondOwnCache && N < 4 * n_threads);
+         (weight_bytes > kBeyondOwnCache && N < Index{4} * n_threads);
 }
 
 template <class Scalar>
@@ -206,9 +206,9 @@ std::vector<Index> LstmStack<Scalar>::split(const PackedBatch& batch, int n_thre
 }
 
 int useful_threads(double multiply_adds, int n_threads) noexcept {
-  // A region and its barriers cost about 2 microseconds, in which one thread does some 1e5
-  // multiply-adds; a second thread is asked for when its half is worth several times that.
-  constexpr double kWorthOneThread = 5e5;
+  // 2e6 multiply-adds are 40 microseconds of one thread (Zen 4, 2026-11). On an idle machine a
+  // second one pays from a quarter of that on; on a busy one its start and its end cost more.
+  constexpr double kWorthOneThread = 2e6;
   const double worth = 1.0 + multiply_adds / kWorthOneThread;
   return worth < n_threads ? std::max(1, static_cast<int>(worth)) : std::max(1, n_threads);
 }
