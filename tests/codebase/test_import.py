@@ -43,7 +43,7 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     surroundings = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": str(folder)}
     surroundings.pop("PYTHONWARNINGS", None)
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-P", "-W", "error", "-c", code],
         cwd=folder,
         env=surroundings,
         capture_output=True,

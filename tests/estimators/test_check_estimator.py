@@ -42,7 +42,7 @@ def test_array_api_dispatch_changes_nothing():
             )
     """
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment)
+    subprocess.run([sys.executable, "-P", "-c", textwrap.dedent(code)], check=True, env=environment)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)

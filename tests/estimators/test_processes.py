@@ -38,7 +38,7 @@ FIT = """
 def run(code: str, **variables: str) -> str:
     """Run Python code in a process of its own and return what it prints."""
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FIT) + textwrap.dedent(code)],
+        [sys.executable, "-P", "-c", textwrap.dedent(FIT) + textwrap.dedent(code)],
         check=True,
         capture_output=True,
         text=True,
