@@ -9,14 +9,27 @@
 namespace lstmcore::binding {
 namespace {
 
-// What a forward pass left for the backward pass, which overwrites it.
+// The memory of one pass.
 template <class Scalar>
-struct Cache {
+struct PassMemory {
   PackedBatch batch;
   StackWorkspace<Scalar> workspace;
   AlignedBuffer<Scalar> dy, dx;
+};
+
+// What a forward pass left for the backward pass, which overwrites it. The memory goes back to the
+// stack's pool with it: a training step of a size seen before touches no fresh page.
+template <class Scalar>
+struct Cache {
+  using Pool = WorkspacePool<PassMemory<Scalar>>;
+
+  Cache(std::shared_ptr<Pool> shared_pool, std::uint64_t id)
+      : pool(std::move(shared_pool)), memory(pool->borrow()), stack_id(id) {}
+
+  std::shared_ptr<Pool> pool;
+  typename Pool::Loan memory;
   Array<Scalar> x;
-  std::uint64_t stack_id = 0;  // of the stack that made it
+  std::uint64_t stack_id;  // of the stack that made it
   bool spent = false;
 };
 
@@ -50,14 +63,14 @@ class StackHandle {
                     bool keep) {
     if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
     require_threads(n_threads);
-    if (keep) {
-      auto cache = std::make_shared<Cache<Scalar>>();
-      return run_forward(cache, *cache, x_object, n_active, n_sequences, h0_object, c0_object,
-                         n_threads, keep);
+    if (!keep) {
+      auto memory = pool_->borrow();
+      return run_forward(*memory, x_object, n_active, n_sequences, h0_object, c0_object, n_threads,
+                         nullptr);
     }
-    auto loan = caches_.borrow();
-    return run_forward(nullptr, *loan, x_object, n_active, n_sequences, h0_object, c0_object,
-                       n_threads, keep);
+    auto cache = std::make_shared<Cache<Scalar>>(pool_, id_);
+    return run_forward(*cache->memory, x_object, n_active, n_sequences, h0_object, c0_object,
+                       n_threads, cache);
   }
 
   py::tuple backward(const SharedCache& cache, const py::object& dy_object,
@@ -65,7 +78,8 @@ class StackHandle {
                      int n_threads) {
     require_threads(n_threads);
     require_fresh(cache);
-    const PackedBatch& batch = cache->batch;
+    PassMemory<Scalar>& memory = *cache->memory;
+    const PackedBatch& batch = memory.batch;
     const Index R = batch.n_rows();
     const Index N = batch.n_sequences();
     const LstmLayer<Scalar>& top = stack_.top();
@@ -76,10 +90,10 @@ class StackHandle {
     const Scalar* dy = nullptr;
     if (!dy_object.is_none()) {
       const auto given = as_array<Scalar>(dy_object, "dy", {R, top.hidden_size()});
-      dy = padded(given.data(), R, top.hidden_size(), top.padded_hidden_size(), cache->dy);
+      dy = padded(given.data(), R, top.hidden_size(), top.padded_hidden_size(), memory.dy);
     }
-    Scalar* dx = need_dx ? cache->dx.reserve(checked_product(R, padded_inputs)) : nullptr;
-    stack_.reserve_gradients(cache->workspace, batch);
+    Scalar* dx = need_dx ? memory.dx.reserve(checked_product(R, padded_inputs)) : nullptr;
+    stack_.reserve_gradients(memory.workspace, batch);
     auto gradient = new_array<Scalar>({n_parameters()});
     Scalar* flat = gradient.mutable_data();
     const Scalar* x = cache->x.data();
@@ -90,20 +104,20 @@ class StackHandle {
       run_with_workers(threads, [&](Workers& workers) {
         const auto start = [&](Index n_begin, Index n_end) {
           for (Index l = 0; l < stack_.n_layers(); ++l) {
-            stack_.layer(l).set_state_gradient(layer_of(*cache, l), batch, data_of(dh_n, l),
+            stack_.layer(l).set_state_gradient(layer_of(memory, l), batch, data_of(dh_n, l),
                                                data_of(dc_n, l), n_begin, n_end);
           }
         };
         if (stack_.works_together(batch, workers.size())) {
           start(0, N);
-          stack_.backward_together(batch, dy, dx, Dropout{}, cache->workspace, workers);
+          stack_.backward_together(batch, dy, dx, Dropout{}, memory.workspace, workers);
         } else {
           workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
             start(n_begin, n_end);
-            stack_.backward(batch, dy, dx, Dropout{}, cache->workspace, n_begin, n_end);
+            stack_.backward(batch, dy, dx, Dropout{}, memory.workspace, n_begin, n_end);
           });
         }
-        stack_.weight_gradients(batch, x, Dropout{}, cache->workspace, flat, workers);
+        stack_.weight_gradients(batch, x, Dropout{}, memory.workspace, flat, workers);
       });
     }
     py::list dh_0;
@@ -111,7 +125,7 @@ class StackHandle {
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       auto dh = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
       auto dc = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
-      stack_.layer(l).get_state_gradient(layer_of(*cache, l), batch, dh.mutable_data(),
+      stack_.layer(l).get_state_gradient(layer_of(memory, l), batch, dh.mutable_data(),
                                          dc.mutable_data());
       dh_0.append(dh);
       dc_0.append(dc);
@@ -127,11 +141,12 @@ class StackHandle {
       throw std::invalid_argument("layer is " + std::to_string(l) + ", expected 0 to " +
                                   std::to_string(stack_.n_layers() - 1));
     }
-    const PackedBatch& batch = cache->batch;
+    const PassMemory<Scalar>& memory = *cache->memory;
+    const PackedBatch& batch = memory.batch;
     const Index H = stack_.layer(l).hidden_size();
     auto gate_array = new_array<Scalar>({batch.n_rows(), 4, H});
     auto cell_array = new_array<Scalar>({batch.n_rows(), H});
-    stack_.layer(l).get_gates(cache->workspace.layers[static_cast<std::size_t>(l)], batch,
+    stack_.layer(l).get_gates(memory.workspace.layers[static_cast<std::size_t>(l)], batch,
                               gate_array.mutable_data(), cell_array.mutable_data());
     return py::make_tuple(gate_array, cell_array);
   }
@@ -154,7 +169,7 @@ class StackHandle {
     auto h_out = as_output<Scalar>(h_out_object, "h_out", {L, N, H});
     auto c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H});
     if (N == 0) return;
-    auto loan = caches_.borrow();
+    auto loan = pool_->borrow();
     const PackedBatch& batch = loan->batch;
     loan->batch.assign(&N, 1, N);
     stack_.reserve(loan->workspace, batch, false, Dropout{});
@@ -172,8 +187,8 @@ class StackHandle {
   }
 
  private:
-  static LstmWorkspace<Scalar>& layer_of(Cache<Scalar>& cache, Index l) {
-    return cache.workspace.layers[static_cast<std::size_t>(l)];
+  static LstmWorkspace<Scalar>& layer_of(PassMemory<Scalar>& memory, Index l) {
+    return memory.workspace.layers[static_cast<std::size_t>(l)];
   }
   static const Scalar* data_of(const States& states, Index l) {
     return states.empty() ? nullptr : states[static_cast<std::size_t>(l)].data();
@@ -222,15 +237,15 @@ class StackHandle {
     return array;
   }
 
-  py::tuple run_forward(const SharedCache& kept, Cache<Scalar>& cache, const py::object& x_object,
+  py::tuple run_forward(PassMemory<Scalar>& memory, const py::object& x_object,
                         const py::object& n_active, Index n_sequences, const py::object& h0_object,
-                        const py::object& c0_object, int n_threads, bool keep) {
-    PackedBatch& batch = cache.batch;
+                        const py::object& c0_object, int n_threads, const SharedCache& cache) {
+    PackedBatch& batch = memory.batch;
     assign_batch(batch, n_active, n_sequences);
     const auto x = as_array<Scalar>(x_object, "x", {batch.n_rows(), stack_.input_size()});
     const States h0 = states(h0_object, "h0", n_sequences);
     const States c0 = states(c0_object, "c0", n_sequences);
-    stack_.reserve(cache.workspace, batch, keep, Dropout{});
+    stack_.reserve(memory.workspace, batch, cache != nullptr, Dropout{});
     const Scalar* from = x.data();
     {
       const py::gil_scoped_release release;
@@ -238,17 +253,17 @@ class StackHandle {
       run_with_workers(threads, [&](Workers& workers) {
         const auto start = [&](Index n_begin, Index n_end) {
           for (Index l = 0; l < stack_.n_layers(); ++l) {
-            stack_.layer(l).set_initial_state(layer_of(cache, l), batch, data_of(h0, l),
+            stack_.layer(l).set_initial_state(layer_of(memory, l), batch, data_of(h0, l),
                                               data_of(c0, l), n_begin, n_end);
           }
         };
         if (stack_.works_together(batch, workers.size())) {
           start(0, n_sequences);
-          stack_.forward_together(batch, from, Dropout{}, cache.workspace, workers);
+          stack_.forward_together(batch, from, Dropout{}, memory.workspace, workers);
         } else {
           workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
             start(n_begin, n_end);
-            stack_.forward(batch, from, Dropout{}, cache.workspace, n_begin, n_end);
+            stack_.forward(batch, from, Dropout{}, memory.workspace, n_begin, n_end);
           });
         }
       });
@@ -258,19 +273,18 @@ class StackHandle {
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       auto h = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
       auto c = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
-      stack_.layer(l).get_final_state(layer_of(cache, l), batch, h.mutable_data(),
+      stack_.layer(l).get_final_state(layer_of(memory, l), batch, h.mutable_data(),
                                       c.mutable_data());
       h_n.append(h);
       c_n.append(c);
     }
     const LstmLayer<Scalar>& top = stack_.top();
-    auto y = unpadded(top.output(cache.workspace.layers.back(), batch), batch.n_rows(),
+    auto y = unpadded(top.output(memory.workspace.layers.back(), batch), batch.n_rows(),
                       top.hidden_size(), top.padded_hidden_size());
     py::object cache_object = py::none();
-    if (keep) {
-      cache.x = x;
-      cache.stack_id = id_;
-      cache_object = py::cast(kept);
+    if (cache != nullptr) {
+      cache->x = x;
+      cache_object = py::cast(cache);
     }
     return py::make_tuple(y, h_n, c_n, cache_object);
   }
@@ -285,7 +299,8 @@ class StackHandle {
   std::vector<ParameterEntry> entries_;
   LstmStack<Scalar> stack_;
   bool has_parameters_ = false;
-  WorkspacePool<Cache<Scalar>> caches_;
+  std::shared_ptr<typename Cache<Scalar>::Pool> pool_ =
+      std::make_shared<typename Cache<Scalar>::Pool>();
 };
 
 template <class Scalar>
