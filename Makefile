@@ -3,7 +3,7 @@
 help:
 	@echo "make demo      train on a real data set and show what came out"
 	@echo "make test      build, install into .venv, run all tests (TESTS=tests/core picks some)"
-	@echo "make check     lint, formats, types, static analysis"
+	@echo "make check     lint, formats, types, compiler warnings, static analysis"
 	@echo "make format    let the formatters have their way"
 	@echo "make wheel     a wheel in dist/, tried in a clean environment"
 	@echo "make develop   editable install: Python sources count at once, C++ after the next make develop"
@@ -23,8 +23,10 @@ check: .venv/extra-dev build/tidy/compile_commands.json
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/clang-format --dry-run -Werror $(C_FILES)
+	cmake --build build/tidy -j 2 > build/tidy/report 2>&1 || { cat build/tidy/report; exit 1; }
 	.venv/bin/run-clang-tidy.py -quiet -j 2 -p build/tidy -clang-tidy-binary .venv/bin/clang-tidy \
-	  -extra-arg=-Wno-unknown-warning-option -extra-arg=-idirafter$(shell $(CXX) -print-file-name=include) '/cpp/' > build/tidy/report \
+	  -extra-arg=-Wno-unknown-warning-option \
+	  -extra-arg=-idirafter$(shell $(CXX) -print-file-name=include) '/cpp/' > build/tidy/report 2>&1 \
 	  || { cat build/tidy/report; exit 1; }
 
 format: .venv/extra-dev
@@ -64,8 +66,10 @@ INSTALL = $(PIP) install --quiet --no-build-isolation
 SOURCES = $(shell find cpp src lstmcore -type f -not -name '*.pyc') CMakeLists.txt
 C_FILES = $(shell find cpp src -name '*.?pp' -o -name '*.inc')
 # The tests, and the examples in the docstrings of the installed package.
-TESTS = tests $(shell .venv/bin/python -P -c "import os, lstmcore; print(os.path.dirname(lstmcore.__file__))")
-SANITIZED = LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+TESTS = tests $(shell .venv/bin/python -P -c \
+  "import os, lstmcore; print(os.path.dirname(lstmcore.__file__))")
+SANITIZED = \
+  LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
   ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(CURDIR)/build/sanitize/site
 
 .venv/bin/python:

@@ -58,7 +58,8 @@ class Worker:
         -------
         dict
             ``errors``: the largest difference of each array over the largest value of the
-            reference; for a fit ``loss``, the curve. ``memory_before`` in MiB.
+            reference; for a fit ``loss``, the curve, and ``constant_loss``; ``memory_before`` in
+            MiB.
         """
         if self.subject is None:
             size = Shape(**shape)
@@ -68,8 +69,9 @@ class Worker:
         self.operation = self.peer.prepare(self.subject, mode)
         found = self.operation.outputs()
         answer: dict[str, Any] = {"memory_before": before, "runtimes": openmp_runtimes()}
-        if mode == "fit":
+        if isinstance(self.subject, FitTask):
             answer["loss"] = [float(value) for value in found["loss"]]
+            answer["constant_loss"] = self.subject.constant_loss()
         elif reference is not None:
             with np.load(reference) as right:
                 expected = {name: right[name] for name in right.files if name in found}

@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,12 @@ from sklearn.preprocessing import StandardScaler
 from lstmcore import LSTMClassifier
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
 N_FRAMES = 16
 CLASSES = ("stop", "clockwise", "counter-clockwise", "move")
 
 # Chosen on blocks cut out of the training part (--validate), never on the test part.
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "hidden_size": 64,
     "pooling": "last",
     "dropout": 0.3,
@@ -69,7 +71,7 @@ def last_part(y: NDArray[np.intp], fraction: float) -> NDArray[np.bool_]:
     return marked
 
 
-def blocks(y: NDArray[np.intp], n_blocks: int) -> list[tuple[Array, Array]]:
+def blocks(y: NDArray[np.intp], n_blocks: int) -> list[tuple[Rows, Rows]]:
     """Rows to train on and to validate on: each class cut into blocks, neighbours left out.
 
     Rows closer than 16 to a validation block share frames with it and are in neither part.

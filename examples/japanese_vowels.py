@@ -4,8 +4,8 @@ The Japanese Vowels data (Kudo, Toyama and Shimbo, 1999): 640 utterances of /ae/
 frames of 12 linear-prediction coefficients. The official split trains on 270 utterances and tests
 on 370. An LSTM reads each utterance as it is, without padding; a logistic regression on summary
 statistics stands beside it. Since 270 utterances are few, the LSTM is trained on noisy copies of
-them, which is worth about one percent. So few utterances, which differ less in how they go on than
-in their statistics, leave the regression ahead of a single network: it is printed as it is.
+them, which is worth about one percent. On data this small the regression is hard to beat: a single
+network stays behind it, three together come close.
 
 The data comes inside sktime's wheel, which is only read, never installed:
 
@@ -20,6 +20,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ Array = NDArray[np.float64]
 MEMBER = "sktime/datasets/data/JapaneseVowels/JapaneseVowels_{split}.ts"
 
 # Chosen by 5-fold cross-validation on the 270 training utterances alone (--validate).
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "hidden_size": (64, 64),
     "pooling": "last",
     "dropout": 0.3,

@@ -145,8 +145,8 @@ def test_ctrl_c_ends_training_within_a_batch() -> None:
         )
         trainer = spec.trainer(np.float32)
         options = dict(seed=0, epoch=0, learning_rate=1e-4, n_threads=2)
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
             trainer.run(p, state, 0, many, data.targets, None, **options)
         except KeyboardInterrupt:
             assert np.isfinite(p).all() and np.isfinite(state).all()
