@@ -64,6 +64,11 @@ class UserBatch:
 
     def pack_like(self, y: Any, dtype: np.dtype[Any], n_features: int, name: str) -> NDArray[Any]:
         """Return the packed rows of other features of the same steps of the same sequences."""
+        if self.n_steps is not None and _is_time_major(
+            y, (self.n_sequences, self.n_steps, n_features), dtype
+        ):
+            packed: NDArray[Any] = y.swapaxes(0, 1).reshape(-1, n_features)
+            return packed
         sequences = gather(y, dtype=dtype, name=name, n_features=n_features)
         if not np.array_equal(sequences.starts, self.starts):
             raise ValueError(
@@ -75,12 +80,13 @@ class UserBatch:
 
     def unpack(self, rows: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:
         """Return packed rows (R, F) in the form of ``x``: (N, T, F) or a list of (T_i, F)."""
+        if self.n_steps is not None:
+            # Sequences of one length are packed in their own order: a view is all it takes.
+            return rows.reshape(self.n_steps, self.n_sequences, rows.shape[1]).swapaxes(0, 1)
         # The rows of a single sequence are in its own order already.
         values = (
             rows if self.n_sequences == 1 else _batching.unpack(rows, self.n_active, self.order)[0]
         )
-        if self.n_steps is not None:
-            return values.reshape(self.n_sequences, self.n_steps, values.shape[1])
         bounds = self.starts.tolist()
         return [values[begin:end] for begin, end in pairwise(bounds)]
 
@@ -94,6 +100,16 @@ class UserBatch:
         for level, layer in enumerate(layers):
             state[level, self.order] = layer
         return state
+
+
+def _is_time_major(y: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> bool:
+    """Whether an array (N, T, F) lies in memory as packed rows do: `UserBatch.unpack` made it."""
+    return (
+        isinstance(y, np.ndarray)
+        and y.shape == shape
+        and y.dtype == dtype
+        and y.swapaxes(0, 1).flags.c_contiguous
+    )
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:

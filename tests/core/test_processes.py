@@ -75,26 +75,29 @@ def test_concurrent_predictions_on_one_network(isa: str) -> None:
             assert outputs == expected[k % 20]
 
 
-def test_training_in_one_thread_while_another_predicts() -> None:
-    spec = Spec(4, (20,), 3)
-    data, start = draw_data(spec, [6] * 40, np.float32), draw_parameters(spec, np.float32)
-    epochs = [[list(range(k, k + 8)) for k in range(0, 40, 8)]] * 20
+def test_several_trainings_and_predictions_at_once() -> None:
+    """More threads than processors, hundreds of batches: whoever runs what, the bits stay."""
+    spec = Spec(4, (40, 33), 3)
+    data, start = draw_data(spec, [6] * 48, np.float32), draw_parameters(spec, np.float32)
+    epochs = [[list(range(k, k + 16)) for k in range(0, 48, 16)]] * 30
     expected = train(spec.trainer(np.float32), start, data, epochs)[0]
     network = spec.network(np.float32)
     network.set_parameters(start)
-    x, n_active, *_ = batches_of(data.sequences, [range(40)])
-    with ThreadPoolExecutor(3) as pool:
-        training = [
-            pool.submit(train, spec.trainer(np.float32), start, data, epochs, n_threads=2)
-            for _ in range(2)
+    x, n_active, *_ = batches_of(data.sequences, [range(48)])
+
+    def predict(n_threads: int) -> bytes:
+        outputs = network.predict(x, n_active, 48, apply_link=True, n_threads=n_threads)
+        return bytes(outputs.tobytes())
+
+    alone = predict(1)
+    with ThreadPoolExecutor(4) as pool:
+        trainings = [
+            pool.submit(train, spec.trainer(np.float32), start, data, epochs, n_threads=n_threads)
+            for n_threads in (2, 4, 7)
         ]
-        outputs = {
-            network.predict(x, n_active, 40, apply_link=True, n_threads=2).tobytes()
-            for _ in range(50)
-        }
-        for result in training:
-            np.testing.assert_array_equal(result.result()[0], expected)
-    assert len(outputs) == 1
+        assert {predict(1 + k % 4) for k in range(200)} == {alone}
+        for training in trainings:
+            np.testing.assert_array_equal(training.result()[0], expected)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
