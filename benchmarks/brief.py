@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .report import OURS, Record, by_shape, geometric_mean, group, measured_peers, ratios
+from .report import OURS, by_shape, geometric_mean, group, measured_peers, ratios
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 _MODES = {
@@ -19,14 +19,14 @@ _MODES = {
 
 
 def brief(result: dict[str, Any], subject: str = "lstmcore") -> str:
-    """Median times of the subject and the other libraries, a row for each shape and mode.
+    """How many times as fast as the other libraries the subject is, a row for each mode.
 
     Parameters
     ----------
     result : dict
         What ``run`` wrote.
     subject : str, default="lstmcore"
-        The peer that comes first.
+        The peer that is compared with the others.
 
     Returns
     -------
@@ -34,25 +34,21 @@ def brief(result: dict[str, Any], subject: str = "lstmcore") -> str:
         Markdown: a line on the machine, the table, and what wasn't measured.
     """
     peers = [n for n in measured_peers(result["records"]) if n not in (*OURS, subject)]
-    heads = ["what", "shape", "T, N, I, H", subject, *peers, "against the fastest"]
-    lines = ["| " + " | ".join(heads) + " |", "|---|---|---|" + "---:|" * (len(heads) - 3)]
+    heads = ["what", "shapes", *(f"÷ {name}" for name in peers), "÷ the fastest", "least", "most"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     all_threads = sorted({record["threads"] for record in result["records"]})
     for (_, mode, threads), records in group(result["records"]).items():
         what = _MODES[mode] + (f", {threads} threads" if len(all_threads) > 1 else "")
-        factors = ratios(records, subject, "fastest")
-        for shape, row in by_shape(records).items():
-            size = next(iter(row.values()))["size"]
-            cells = [what, shape, ", ".join(str(size[letter]) for letter in "TNIH")]
-            cells += [_time(row.get(name)) for name in (subject, *peers)]
-            cells.append(f"{factors[shape]:.2f}×" if shape in factors else "–")
-            lines.append("| " + " | ".join(cells) + " |")
-        if len(factors) > 1:
-            mean = f"{geometric_mean(factors.values()):.2f}×"
-            cells = [what, "geometric mean", *[""] * (len(heads) - 3), mean]
-            lines.append("| " + " | ".join(cells) + " |")
+        fastest = ratios(records, subject, "fastest")
+        cells = [what, ", ".join(by_shape(records))]
+        for name in (*peers, "fastest"):
+            factors = ratios(records, subject, name).values()
+            cells.append(_times(geometric_mean(factors)) if factors else "–")
+        cells += [_times(min(fastest.values())), _times(max(fastest.values()))] if fastest else []
+        lines.append("| " + " | ".join(cells) + " |")
     machine, statistic = result["machine"], result.get("statistic", "median")
     count = "/".join(map(str, all_threads))
-    text = f"{statistic.capitalize()} times; {machine['cpu']}, {count} threads"
+    text = f"Ratios of {statistic} times, geometric means; {machine['cpu']}, {count} threads"
     versions = [f"{name} {result['peers'][name].get('version', '')}" for name in (subject, *peers)]
     missing = [name for name in result["missing"] if name not in OURS]
     text += f", {machine['created'][:10]}; {', '.join(versions)}."
@@ -82,14 +78,6 @@ def write_into(page: Path, text: str) -> None:
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
-def _time(record: Record | None) -> str:
-    """Three digits in the unit that suits."""
-    if record is None or "unsupported" in record:
-        return "–"
-    if "ns" not in record:
-        return "failed"
-    nanoseconds = record["ns"]["median"]
-    for unit, size in (("s", 1e9), ("ms", 1e6)):
-        if nanoseconds >= size:
-            return f"{nanoseconds / size:.3g} {unit}"
-    return f"{nanoseconds / 1e3:.3g} µs"
+def _times(factor: float) -> str:
+    """A ratio as people write it."""
+    return f"{factor:.2f}×"
