@@ -1,8 +1,9 @@
 # What one can ask for; everything that is made lands in .venv/ and build/.
-.PHONY: help demo test check format wheel develop sanitize clean
+.PHONY: help demo test bench check format wheel develop sanitize clean
 help:
 	@echo "make demo      train on a real data set and show what came out"
 	@echo "make test      build, install into .venv, run all tests (TESTS=tests/core picks some)"
+	@echo "make bench     measure beside other libraries (SUITES='small stream fit')"
 	@echo "make check     lint, formats, types, compiler warnings, static analysis"
 	@echo "make format    let the formatters have their way"
 	@echo "make wheel     a wheel in dist/, tried in a clean environment"
@@ -17,6 +18,11 @@ test: .venv/extra-test
 	@.venv/bin/python -c "import torch" 2>/dev/null || echo "torch is not installed in .venv:" \
 	  "the tests that compare with it are skipped (.venv/bin/pip install torch==2.13.0)"
 	.venv/bin/pytest -n 2 --doctest-modules $(TESTS)
+
+SUITES = small stream fit
+bench: .venv/extra-bench
+	.venv/bin/python -m benchmarks run $(SUITES) --output build/benchmarks/result.json
+	.venv/bin/python -m benchmarks report build/benchmarks/result.json
 
 check: .venv/extra-dev build/tidy/compile_commands.json
 	.venv/bin/ruff check .

@@ -5,6 +5,23 @@
 #include "layers/panels.hpp"
 
 namespace lstmcore {
+namespace {
+
+// A product of plain rows of `a`, k_size of each, into plain rows.
+template <class Scalar>
+PanelGemm<Scalar> rows_product(const Scalar* a, Index a_row_stride, Index k_size, Index rows) {
+  PanelGemm<Scalar> product{};
+  product.rows = rows;
+  product.a = a;
+  product.a_row_stride = a_row_stride;
+  product.n_k_blocks = 1;
+  product.k_block = k_size;
+  product.panel_stride = kPanel<Scalar> * k_size;
+  product.c_panel_stride = kPanel<Scalar>;
+  return product;
+}
+
+}  // namespace
 
 template <class Scalar>
 Dense<Scalar>::Dense(Index n_features, Index n_outputs, const KernelTable<Scalar>& kernels)
@@ -41,36 +58,22 @@ void Dense<Scalar>::pack(const Scalar* parameters) noexcept {
 
 template <class Scalar>
 void Dense<Scalar>::forward(const Scalar* features, Scalar* scores, Index rows) const noexcept {
-  PanelGemm<Scalar> product{};
-  product.rows = rows;
-  product.a = features;
-  product.a_row_stride = padded_features();
-  product.n_k_blocks = 1;
-  product.k_block = n_features_;
+  PanelGemm<Scalar> product = rows_product(features, padded_features(), n_features_, rows);
   product.panels = forward_panels_.data();
-  product.panel_stride = 4 * B * n_features_;
   product.n_output_blocks = n_output_blocks_;
   product.bias = bias_.data();
   product.c = scores;
   product.c_row_stride = padded_outputs();
-  product.c_panel_stride = 4 * B;
   kernels_->panel_gemm(product);
 }
 
 template <class Scalar>
 void Dense<Scalar>::backward(const Scalar* dscores, Scalar* dfeatures, Index rows) const noexcept {
-  PanelGemm<Scalar> product{};
-  product.rows = rows;
-  product.a = dscores;
-  product.a_row_stride = padded_outputs();
-  product.n_k_blocks = 1;
-  product.k_block = n_outputs_;
+  PanelGemm<Scalar> product = rows_product(dscores, padded_outputs(), n_outputs_, rows);
   product.panels = backward_panels_.data();
-  product.panel_stride = 4 * B * n_outputs_;
   product.n_output_blocks = n_feature_blocks_;
   product.c = dfeatures;
   product.c_row_stride = padded_features();
-  product.c_panel_stride = 4 * B;
   kernels_->panel_gemm(product);
 }
 
