@@ -25,12 +25,12 @@ def resolve_isa(name: str = "") -> str: ...
 def sigmoid(x: _Floats, isa: str = "") -> _Floats: ...
 def tanh(x: _Floats, isa: str = "") -> _Floats: ...
 
-# What a forward pass keeps for one backward pass; only LSTMStackFloat32.forward makes one.
+# What a forward pass keeps for one backward pass; only RecurrentStackFloat32.forward makes one.
 @final
-class LSTMCacheFloat32: ...
+class RecurrentCacheFloat32: ...
 
 @final
-class LSTMStackFloat32:
+class RecurrentStackFloat32:
     def __init__(self, input_size: int, hidden_sizes: Sequence[int], isa: str = "") -> None: ...
     @property
     def n_parameters(self) -> int: ...
@@ -53,11 +53,11 @@ class LSTMStackFloat32:
         NDArray[np.float32],
         list[NDArray[np.float32]],
         list[NDArray[np.float32]],
-        LSTMCacheFloat32 | None,
+        RecurrentCacheFloat32 | None,
     ]: ...
     def backward(
         self,
-        cache: LSTMCacheFloat32,
+        cache: RecurrentCacheFloat32,
         dy: NDArray[np.float32] | None,
         dh_n: Sequence[NDArray[np.float32]] | None,
         dc_n: Sequence[NDArray[np.float32]] | None,
@@ -71,7 +71,7 @@ class LSTMStackFloat32:
         NDArray[np.float32],
     ]: ...
     def gates(
-        self, cache: LSTMCacheFloat32, layer: int
+        self, cache: RecurrentCacheFloat32, layer: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
     def step(
         self,
@@ -158,12 +158,12 @@ class TrainerFloat32:
         n_threads: int,
     ) -> tuple[float, NDArray[np.float32]]: ...
 
-# What a forward pass keeps for one backward pass; only LSTMStackFloat64.forward makes one.
+# What a forward pass keeps for one backward pass; only RecurrentStackFloat64.forward makes one.
 @final
-class LSTMCacheFloat64: ...
+class RecurrentCacheFloat64: ...
 
 @final
-class LSTMStackFloat64:
+class RecurrentStackFloat64:
     def __init__(self, input_size: int, hidden_sizes: Sequence[int], isa: str = "") -> None: ...
     @property
     def n_parameters(self) -> int: ...
@@ -186,11 +186,11 @@ class LSTMStackFloat64:
         NDArray[np.float64],
         list[NDArray[np.float64]],
         list[NDArray[np.float64]],
-        LSTMCacheFloat64 | None,
+        RecurrentCacheFloat64 | None,
     ]: ...
     def backward(
         self,
-        cache: LSTMCacheFloat64,
+        cache: RecurrentCacheFloat64,
         dy: NDArray[np.float64] | None,
         dh_n: Sequence[NDArray[np.float64]] | None,
         dc_n: Sequence[NDArray[np.float64]] | None,
@@ -204,7 +204,7 @@ class LSTMStackFloat64:
         NDArray[np.float64],
     ]: ...
     def gates(
-        self, cache: LSTMCacheFloat64, layer: int
+        self, cache: RecurrentCacheFloat64, layer: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
     def step(
         self,

@@ -56,7 +56,7 @@ class LiveParameters:
 
     Parameters
     ----------
-    stack : LSTMStackFloat32 or LSTMStackFloat64
+    stack : RecurrentStackFloat32 or RecurrentStackFloat64
         Gets the parameters, now and whenever `sync` finds them changed.
     flat : ndarray of shape (P,)
         Their values; they are copied.

@@ -77,7 +77,7 @@ class NetworkSpec:
 
     def build_stack(self) -> Any:
         """Return a new core stack: the recurrent layers alone, with unset parameters."""
-        return _core_class("LSTMStack", self.dtype)(self.input_size, list(self.hidden_sizes))
+        return _core_class("RecurrentStack", self.dtype)(self.input_size, list(self.hidden_sizes))
 
     def build_trainer(self, network: Any, settings: Mapping[str, object]) -> Any:
         """Return a new core trainer of a network made by `build_network`."""

@@ -114,7 +114,7 @@ class LSTM:
 
     def _new_stack(self) -> Any:
         """Return the core's layers, without parameters."""
-        stack_class = getattr(_core, f"LSTMStack{self.dtype.capitalize()}")
+        stack_class = getattr(_core, f"RecurrentStack{self.dtype.capitalize()}")
         return stack_class(self.input_size, [self.hidden_size] * self.num_layers)
 
     @property

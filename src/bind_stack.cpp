@@ -1,4 +1,5 @@
-// LSTMStackFloat32, LSTMStackFloat64: the layers on their own, with states, gradients and gates.
+// RecurrentStackFloat32, RecurrentStackFloat64: the layers on their own, with states, gradients and
+// gates.
 
 #include <atomic>
 
@@ -82,7 +83,7 @@ class StackHandle {
     const PackedBatch& batch = memory.batch;
     const Index R = batch.n_rows();
     const Index N = batch.n_sequences();
-    const LstmLayer<Scalar>& top = stack_.top();
+    const RecurrentLayer<Scalar>& top = stack_.top();
     const Index I = stack_.input_size();
     const Index padded_inputs = round_up(I, kBlock<Scalar>);
     const States dh_n = states(dh_object, "dh_n", N);
@@ -187,7 +188,7 @@ class StackHandle {
   }
 
  private:
-  static LstmWorkspace<Scalar>& layer_of(PassMemory<Scalar>& memory, Index l) {
+  static LayerWorkspace<Scalar>& layer_of(PassMemory<Scalar>& memory, Index l) {
     return memory.workspace.layers[static_cast<std::size_t>(l)];
   }
   static const Scalar* data_of(const States& states, Index l) {
@@ -278,7 +279,7 @@ class StackHandle {
       h_n.append(h);
       c_n.append(c);
     }
-    const LstmLayer<Scalar>& top = stack_.top();
+    const RecurrentLayer<Scalar>& top = stack_.top();
     auto y = unpadded(top.output(memory.workspace.layers.back(), batch), batch.n_rows(),
                       top.hidden_size(), top.padded_hidden_size());
     py::object cache_object = py::none();
@@ -297,7 +298,7 @@ class StackHandle {
   const std::uint64_t id_ = next_id();
   const Kernels* kernels_;
   std::vector<ParameterEntry> entries_;
-  LstmStack<Scalar> stack_;
+  RecurrentStack<Scalar> stack_;
   bool has_parameters_ = false;
   std::shared_ptr<typename Cache<Scalar>::Pool> pool_ =
       std::make_shared<typename Cache<Scalar>::Pool>();
@@ -335,8 +336,8 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
 }  // namespace
 
 void bind_stack(py::module_& module) {
-  bind<float>(module, "LSTMStackFloat32", "LSTMCacheFloat32");
-  bind<double>(module, "LSTMStackFloat64", "LSTMCacheFloat64");
+  bind<float>(module, "RecurrentStackFloat32", "RecurrentCacheFloat32");
+  bind<double>(module, "RecurrentStackFloat64", "RecurrentCacheFloat64");
 }
 
 }  // namespace lstmcore::binding

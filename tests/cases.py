@@ -160,7 +160,7 @@ def stack_of(problem: Problem, isa: str = "") -> Any:
     """The core's stack with the problem's parameters."""
     suffix = {"float32": "Float32", "float64": "Float64"}[problem.parameters.dtype.name]
     case = problem.case
-    stack = getattr(_core, f"LSTMStack{suffix}")(case.input_size, list(case.hidden_sizes), isa)
+    stack = getattr(_core, f"RecurrentStack{suffix}")(case.input_size, list(case.hidden_sizes), isa)
     stack.set_parameters(problem.parameters)
     return stack
 

@@ -14,7 +14,7 @@ from .base import Operation, Outputs, Peer
 
 
 class Core(Peer):
-    """lstmcore._core.LSTMStackFloat32: what is left when Python and packing cost nothing."""
+    """lstmcore._core.RecurrentStackFloat32: what is left when Python and packing cost nothing."""
 
     def describe(self) -> dict[str, str]:
         """Version, instruction set, OpenMP runtime."""
@@ -24,7 +24,7 @@ class Core(Peer):
 
     @staticmethod
     def _stack(problem: Problem) -> Any:
-        stack = _core.LSTMStackFloat32(problem.shape.I, [problem.shape.H])
+        stack = _core.RecurrentStackFloat32(problem.shape.I, [problem.shape.H])
         flat = np.zeros(stack.n_parameters, np.float32)
         for name, shape, offset in stack.layout:
             value = getattr(problem, name.removesuffix("_l0"))

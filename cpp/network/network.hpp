@@ -7,8 +7,8 @@
 
 #include "kernels/dispatch.hpp"
 #include "layers/dense.hpp"
-#include "layers/lstm_stack.hpp"
 #include "layers/pooling.hpp"
+#include "layers/recurrent_stack.hpp"
 
 namespace lstmcore {
 
@@ -53,7 +53,7 @@ class Network {
   const NetworkSpec& spec() const noexcept { return spec_; }
   const Kernels& kernels() const noexcept { return *kernels_; }
   Index n_parameters() const noexcept { return stack_.n_parameters() + head_.n_parameters(); }
-  const LstmStack<Scalar>& stack() const noexcept { return stack_; }
+  const RecurrentStack<Scalar>& stack() const noexcept { return stack_; }
   Index padded_outputs() const noexcept { return head_.padded_outputs(); }
 
   void pack(const Scalar* parameters, Workers& workers) noexcept;
@@ -112,7 +112,7 @@ class Network {
 
   NetworkSpec spec_;
   const Kernels* kernels_;
-  LstmStack<Scalar> stack_;
+  RecurrentStack<Scalar> stack_;
   Dense<Scalar> head_;
 };
 

@@ -136,7 +136,7 @@ def test_parameters() -> None:
 
 
 def test_use_before_parameters_are_set() -> None:
-    stack = _core.LSTMStackFloat32(3, [4, 6])
+    stack = _core.RecurrentStackFloat32(3, [4, 6])
     with pytest.raises(ValueError, match="parameters"):
         stack.forward(**forward_arguments(P), n_threads=1, keep=True)
 
@@ -153,7 +153,7 @@ def test_use_before_parameters_are_set() -> None:
     }.values(),
 )
 def test_construction(name: str, arguments: tuple[Any, ...]) -> None:
-    for cls in (_core.LSTMStackFloat32, _core.LSTMStackFloat64):
+    for cls in (_core.RecurrentStackFloat32, _core.RecurrentStackFloat64):
         with pytest.raises(ValueError, match=name):
             cls(*arguments)
 

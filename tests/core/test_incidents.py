@@ -234,7 +234,7 @@ def test_the_callers_denormals_are_untouched(n_threads: int, isa: str) -> None:
 
 def test_a_decaying_state_ends_at_zero(isa: str) -> None:
     """The cell state halves at every step; it does not linger among the denormals."""
-    stack = _core.LSTMStackFloat32(1, [3], isa)
+    stack = _core.RecurrentStackFloat32(1, [3], isa)
     parameters = np.zeros(stack.n_parameters, np.float32)
     stack.set_parameters(parameters)  # all gates 1/2, candidate 0
     x = np.zeros((200, 1), np.float32)

@@ -41,7 +41,7 @@ def test_all_that_the_processor_has_is_available() -> None:
 
 
 def test_objects_run_on_what_they_were_made_for(isa: str, dtype: np.dtype[Any]) -> None:
-    stack = getattr(_core, f"LSTMStack{dtype.name.capitalize()}")(2, [3], isa)
+    stack = getattr(_core, f"RecurrentStack{dtype.name.capitalize()}")(2, [3], isa)
     assert stack.isa == Spec().network(dtype, isa).isa == _core.resolve_isa(isa) == isa
 
 
@@ -52,8 +52,8 @@ def test_environment_variable(forced: str | None) -> None:
         environment["LSTMCORE_ISA"] = forced
     code = (
         "from lstmcore import _core\n"
-        "print(_core.config()['isa'], _core.resolve_isa(), _core.LSTMStackFloat32(2, [3]).isa,"
-        "_core.LSTMStackFloat64(2, [3], 'scalar').isa)"
+        "print(_core.config()['isa'], _core.resolve_isa(), _core.RecurrentStackFloat32(2, [3]).isa,"
+        "_core.RecurrentStackFloat64(2, [3], 'scalar').isa)"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code],
@@ -71,4 +71,4 @@ def test_unknown_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         _core.resolve_isa("neon")
     monkeypatch.setenv("LSTMCORE_ISA", "sse9")
     with pytest.raises(ValueError, match=r"LSTMCORE_ISA.*'sse9'"):
-        _core.LSTMStackFloat32(2, [3])
+        _core.RecurrentStackFloat32(2, [3])

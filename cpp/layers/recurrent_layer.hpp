@@ -12,7 +12,7 @@ namespace lstmcore {
 
 // What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B.
 template <class Scalar>
-struct LstmWorkspace {
+struct LayerWorkspace {
   AlignedBuffer<Scalar> h;  // (N + R, Hp) history: initial states, then every h_t
   AlignedBuffer<Scalar> c;  // [Hb][N + R][B] history; in inference [Hb][N][B], the running state
   AlignedBuffer<Scalar> gates;   // [Hb][R][4][B]; BPTT overwrites it with the gate gradients
@@ -25,12 +25,13 @@ struct LstmWorkspace {
 };
 
 template <class Scalar>
-class LstmLayer {
+class RecurrentLayer {
  public:
   static constexpr Index B = kBlock<Scalar>;
 
   // `with_dx` where backward is asked for dx: packing W_ih for it is spared elsewhere.
-  LstmLayer(Index input_size, Index hidden_size, bool with_dx, const KernelTable<Scalar>& kernels);
+  RecurrentLayer(Index input_size, Index hidden_size, bool with_dx,
+                 const KernelTable<Scalar>& kernels);
 
   Index input_size() const noexcept { return input_size_; }
   Index hidden_size() const noexcept { return hidden_size_; }
@@ -44,43 +45,43 @@ class LstmLayer {
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
   // Memory for a batch; `keep` for BPTT.
-  void reserve(LstmWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
-  void reserve_gradients(LstmWorkspace<Scalar>& w, const PackedBatch& batch) const;
+  void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
+  void reserve_gradients(LayerWorkspace<Scalar>& w, const PackedBatch& batch) const;
 
   // States between user layout (N, H) and workspace; null means zeros.
-  void set_initial_state(LstmWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* h0,
+  void set_initial_state(LayerWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* h0,
                          const Scalar* c0, Index n_begin, Index n_end) const noexcept;
-  void get_final_state(const LstmWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* h_n,
+  void get_final_state(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* h_n,
                        Scalar* c_n) const noexcept;
-  void set_state_gradient(LstmWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* dh_n,
+  void set_state_gradient(LayerWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* dh_n,
                           const Scalar* dc_n, Index n_begin, Index n_end) const noexcept;
-  void get_state_gradient(const LstmWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* dh_0,
+  void get_state_gradient(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* dh_0,
                           Scalar* dc_0) const noexcept;
 
   // Copies for whoever looks inside, before BPTT: gates (R, 4, H) and cell states (R, H).
-  void get_gates(const LstmWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
+  void get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
                  Scalar* c) const noexcept;
 
   // All time steps of the sequences [n_begin, n_end). x (R, I) with row stride x_stride.
-  void forward(const PackedBatch& batch, const Scalar* x, Index x_stride, LstmWorkspace<Scalar>& w,
+  void forward(const PackedBatch& batch, const Scalar* x, Index x_stride, LayerWorkspace<Scalar>& w,
                Index n_begin, Index n_end) const noexcept;
   // dy (R, Hp) or null; dx (R, I padded to B) is written unless null.
-  void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, LstmWorkspace<Scalar>& w,
+  void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, LayerWorkspace<Scalar>& w,
                 Index n_begin, Index n_end) const noexcept;
   // The same for the whole batch, all workers on one step at a time, each with some of the hidden
   // units: for few sequences, and for weights that no thread can keep in its own cache.
   void forward_together(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                        LstmWorkspace<Scalar>& w, Workers& workers) const;
+                        LayerWorkspace<Scalar>& w, Workers& workers) const;
   void backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                         LstmWorkspace<Scalar>& w, Workers& workers) const noexcept;
+                         LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
   // The gradient of the parameters, once BPTT is through for all sequences: each element is one sum
   // over all rows in ascending order.
   void weight_gradients(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                        LstmWorkspace<Scalar>& w, Scalar* gradient,
+                        LayerWorkspace<Scalar>& w, Scalar* gradient,
                         Workers& workers) const noexcept;
 
   // h_t of all rows (R, Hp).
-  const Scalar* output(const LstmWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
+  const Scalar* output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
     return w.h.data() + batch.n_sequences() * padded_hidden_size();
   }
 
@@ -89,32 +90,32 @@ class LstmLayer {
   static constexpr Index kRowsTogether = 96;
 
   // One step of the sequences [n_begin, n_end): where everything is, for all blocks.
-  CellForward<Scalar> forward_step(const PackedBatch& batch, LstmWorkspace<Scalar>& w, Index t,
+  CellForward<Scalar> forward_step(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t,
                                    Index n_begin, Index n_end) const noexcept;
   CellBackward<Scalar> backward_step(const PackedBatch& batch, const Scalar* dy,
-                                     LstmWorkspace<Scalar>& w, Index t, Index n_begin,
+                                     LayerWorkspace<Scalar>& w, Index t, Index n_begin,
                                      Index n_end) const noexcept;
   // How many hidden blocks of a step with that many rows a second thread should at least get.
   Index blocks_worth_a_thread(Index rows) const noexcept;
   // A product of `rows` rows of gate gradients with backward panels.
-  PanelGemm<Scalar> gates_product(const PackedBatch& batch, const LstmWorkspace<Scalar>& w,
+  PanelGemm<Scalar> gates_product(const PackedBatch& batch, const LayerWorkspace<Scalar>& w,
                                   Index row, Index rows) const noexcept;
   // dh_{t-1} of the hidden blocks [block_begin, block_end), the first a multiple of 4; dx of rows.
-  void hidden_gradient(const PackedBatch& batch, LstmWorkspace<Scalar>& w, Index t, Index n_begin,
+  void hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
                        Index n_end, Index block_begin, Index block_end) const noexcept;
-  void input_gradient(const PackedBatch& batch, const LstmWorkspace<Scalar>& w, Index row,
+  void input_gradient(const PackedBatch& batch, const LayerWorkspace<Scalar>& w, Index row,
                       Index rows, Scalar* dx) const noexcept;
 
   // The length of k in a forward panel. Gradient panels have one column more, for the bias.
   Index panel_rows() const noexcept { return input_size_ + hidden_size_; }
-  Index cell_stride(const LstmWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
+  Index cell_stride(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
     return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;
   }
   void pack_block(const Scalar* parameters, Index block) noexcept;
   // Columns [begin, end) of all gradient panels, one behind the other.
   void gradient_columns(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                        LstmWorkspace<Scalar>& w, Index begin, Index end) const noexcept;
-  void unpack_gradient(const LstmWorkspace<Scalar>& w, Index block,
+                        LayerWorkspace<Scalar>& w, Index begin, Index end) const noexcept;
+  void unpack_gradient(const LayerWorkspace<Scalar>& w, Index block,
                        Scalar* gradient) const noexcept;
 
   Index input_size_;

@@ -1,14 +1,16 @@
-// The loops over time: forward, BPTT, weight gradients. Memory and layouts: lstm_layer_memory.cpp.
+// The loops over time: forward, BPTT, weight gradients. Memory and layouts:
+// recurrent_layer_memory.cpp.
 #include <algorithm>
 
-#include "layers/lstm_layer.hpp"
+#include "layers/recurrent_layer.hpp"
 
 namespace lstmcore {
 
 template <class Scalar>
-CellForward<Scalar> LstmLayer<Scalar>::forward_step(const PackedBatch& batch,
-                                                    LstmWorkspace<Scalar>& w, Index t,
-                                                    Index n_begin, Index n_end) const noexcept {
+CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batch,
+                                                         LayerWorkspace<Scalar>& w, Index t,
+                                                         Index n_begin,
+                                                         Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
   const Index R = batch.n_rows();
   const Index row = batch.offset(t) + n_begin;
@@ -37,9 +39,9 @@ CellForward<Scalar> LstmLayer<Scalar>::forward_step(const PackedBatch& batch,
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::forward(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                                LstmWorkspace<Scalar>& w, Index n_begin,
-                                Index n_end) const noexcept {
+void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const Scalar* x, Index x_stride,
+                                     LayerWorkspace<Scalar>& w, Index n_begin,
+                                     Index n_end) const noexcept {
   for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
     CellForward<Scalar> step = forward_step(batch, w, t, n_begin, n_end);
     step.x = x + (batch.offset(t) + n_begin) * x_stride;
@@ -49,7 +51,7 @@ void LstmLayer<Scalar>::forward(const PackedBatch& batch, const Scalar* x, Index
 }
 
 template <class Scalar>
-Index LstmLayer<Scalar>::blocks_worth_a_thread(Index rows) const noexcept {
+Index RecurrentLayer<Scalar>::blocks_worth_a_thread(Index rows) const noexcept {
   // A task that is shared costs about half a microsecond (Zen 4, 2026-11), in which one thread does
   // some 25,000 multiply-adds with weights from the second cache.
   constexpr Index kMultiplyAdds = 65536;
@@ -57,8 +59,9 @@ Index LstmLayer<Scalar>::blocks_worth_a_thread(Index rows) const noexcept {
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::forward_together(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                                         LstmWorkspace<Scalar>& w, Workers& workers) const {
+void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Scalar* x,
+                                              Index x_stride, LayerWorkspace<Scalar>& w,
+                                              Workers& workers) const {
   Index t_begin = 0;
   while (t_begin < batch.n_steps()) {
     // Steps whose inputs are multiplied in one product, which reads W_ih once for all of them.
@@ -104,9 +107,11 @@ void LstmLayer<Scalar>::forward_together(const PackedBatch& batch, const Scalar*
 }
 
 template <class Scalar>
-CellBackward<Scalar> LstmLayer<Scalar>::backward_step(const PackedBatch& batch, const Scalar* dy,
-                                                      LstmWorkspace<Scalar>& w, Index t,
-                                                      Index n_begin, Index n_end) const noexcept {
+CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(const PackedBatch& batch,
+                                                           const Scalar* dy,
+                                                           LayerWorkspace<Scalar>& w, Index t,
+                                                           Index n_begin,
+                                                           Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
   const Index R = batch.n_rows();
   const Index row = batch.offset(t) + n_begin;
@@ -128,9 +133,9 @@ CellBackward<Scalar> LstmLayer<Scalar>::backward_step(const PackedBatch& batch, 
 }
 
 template <class Scalar>
-PanelGemm<Scalar> LstmLayer<Scalar>::gates_product(const PackedBatch& batch,
-                                                   const LstmWorkspace<Scalar>& w, Index row,
-                                                   Index rows) const noexcept {
+PanelGemm<Scalar> RecurrentLayer<Scalar>::gates_product(const PackedBatch& batch,
+                                                        const LayerWorkspace<Scalar>& w, Index row,
+                                                        Index rows) const noexcept {
   PanelGemm<Scalar> product{};
   product.rows = rows;
   product.a = w.gates.data() + row * 4 * B;
@@ -144,9 +149,9 @@ PanelGemm<Scalar> LstmLayer<Scalar>::gates_product(const PackedBatch& batch,
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::hidden_gradient(const PackedBatch& batch, LstmWorkspace<Scalar>& w, Index t,
-                                        Index n_begin, Index n_end, Index block_begin,
-                                        Index block_end) const noexcept {
+void RecurrentLayer<Scalar>::hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
+                                             Index t, Index n_begin, Index n_end, Index block_begin,
+                                             Index block_end) const noexcept {
   const Index rows = std::min(n_end, batch.n_active(t)) - n_begin;
   PanelGemm<Scalar> product = gates_product(batch, w, batch.offset(t) + n_begin, rows);
   product.panels = dh_panels_.data() + block_begin / 4 * product.panel_stride;
@@ -157,8 +162,9 @@ void LstmLayer<Scalar>::hidden_gradient(const PackedBatch& batch, LstmWorkspace<
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::input_gradient(const PackedBatch& batch, const LstmWorkspace<Scalar>& w,
-                                       Index row, Index rows, Scalar* dx) const noexcept {
+void RecurrentLayer<Scalar>::input_gradient(const PackedBatch& batch,
+                                            const LayerWorkspace<Scalar>& w, Index row, Index rows,
+                                            Scalar* dx) const noexcept {
   PanelGemm<Scalar> product = gates_product(batch, w, row, rows);
   product.panels = dx_panels_.data();
   product.n_output_blocks = n_input_blocks_;
@@ -168,9 +174,9 @@ void LstmLayer<Scalar>::input_gradient(const PackedBatch& batch, const LstmWorks
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                                 LstmWorkspace<Scalar>& w, Index n_begin,
-                                 Index n_end) const noexcept {
+void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
+                                      LayerWorkspace<Scalar>& w, Index n_begin,
+                                      Index n_end) const noexcept {
   if (n_begin >= n_end) return;
   for (Index t = batch.length(n_begin) - 1; t >= 0; --t) {
     const CellBackward<Scalar> step = backward_step(batch, dy, w, t, n_begin, n_end);
@@ -181,9 +187,9 @@ void LstmLayer<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Sca
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                                          LstmWorkspace<Scalar>& w,
-                                          Workers& workers) const noexcept {
+void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, const Scalar* dy,
+                                               Scalar* dx, LayerWorkspace<Scalar>& w,
+                                               Workers& workers) const noexcept {
   const Index N = batch.n_sequences();
   const Index T = batch.n_steps();
   // One task a step: who has dh of step t + 1 for some units goes on with their cells at step t.
@@ -207,9 +213,9 @@ void LstmLayer<Scalar>::backward_together(const PackedBatch& batch, const Scalar
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                                         LstmWorkspace<Scalar>& w, Scalar* gradient,
-                                         Workers& workers) const noexcept {
+void RecurrentLayer<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar* x,
+                                              Index x_stride, LayerWorkspace<Scalar>& w,
+                                              Scalar* gradient, Workers& workers) const noexcept {
   workers.each_range(n_blocks_ * (panel_rows() + 1), 1, [&](Index begin, Index end) {
     gradient_columns(batch, x, x_stride, w, begin, end);
   });
@@ -219,9 +225,9 @@ void LstmLayer<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar*
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::gradient_columns(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                                         LstmWorkspace<Scalar>& w, Index begin,
-                                         Index end) const noexcept {
+void RecurrentLayer<Scalar>::gradient_columns(const PackedBatch& batch, const Scalar* x,
+                                              Index x_stride, LayerWorkspace<Scalar>& w,
+                                              Index begin, Index end) const noexcept {
   static constexpr Scalar kOne[1] = {1};
   const Index columns = panel_rows() + 1;
   std::fill(w.gradient_panels.data() + begin * 4 * B, w.gradient_panels.data() + end * 4 * B,
@@ -253,8 +259,8 @@ void LstmLayer<Scalar>::gradient_columns(const PackedBatch& batch, const Scalar*
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::unpack_gradient(const LstmWorkspace<Scalar>& w, Index block,
-                                        Scalar* gradient) const noexcept {
+void RecurrentLayer<Scalar>::unpack_gradient(const LayerWorkspace<Scalar>& w, Index block,
+                                             Scalar* gradient) const noexcept {
   const Index I = input_size_;
   const Index H = hidden_size_;
   Scalar* dw_ih = gradient;
@@ -270,7 +276,7 @@ void LstmLayer<Scalar>::unpack_gradient(const LstmWorkspace<Scalar>& w, Index bl
   }
 }
 
-template class LstmLayer<float>;
-template class LstmLayer<double>;
+template class RecurrentLayer<float>;
+template class RecurrentLayer<double>;
 
 }  // namespace lstmcore

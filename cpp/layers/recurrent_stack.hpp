@@ -4,13 +4,13 @@
 #include <vector>
 
 #include "layers/dropout.hpp"
-#include "layers/lstm_layer.hpp"
+#include "layers/recurrent_layer.hpp"
 
 namespace lstmcore {
 
 template <class Scalar>
 struct StackWorkspace {
-  std::vector<LstmWorkspace<Scalar>> layers;
+  std::vector<LayerWorkspace<Scalar>> layers;
   // What each layer above the first reads when dropout is active: (R, Hp) of the layer below.
   std::vector<AlignedBuffer<Scalar>> dropped;
   // Gradient of what each layer above the first reads; dy of the layer below, (R, Hp).
@@ -18,15 +18,17 @@ struct StackWorkspace {
 };
 
 template <class Scalar>
-class LstmStack {
+class RecurrentStack {
  public:
   // `with_dx` where backward is asked for the gradient of x.
-  LstmStack(Index input_size, const std::vector<Index>& hidden_sizes, bool with_dx,
-            const KernelTable<Scalar>& kernels);
+  RecurrentStack(Index input_size, const std::vector<Index>& hidden_sizes, bool with_dx,
+                 const KernelTable<Scalar>& kernels);
 
   Index n_layers() const noexcept { return static_cast<Index>(layers_.size()); }
-  const LstmLayer<Scalar>& layer(Index l) const { return layers_[static_cast<std::size_t>(l)]; }
-  const LstmLayer<Scalar>& top() const { return layers_.back(); }
+  const RecurrentLayer<Scalar>& layer(Index l) const {
+    return layers_[static_cast<std::size_t>(l)];
+  }
+  const RecurrentLayer<Scalar>& top() const { return layers_.back(); }
   Index input_size() const noexcept { return layers_.front().input_size(); }
   Index n_parameters() const noexcept { return n_parameters_; }
 
@@ -75,7 +77,7 @@ class LstmStack {
   Input layer_input(Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                     const StackWorkspace<Scalar>& w) const noexcept;
 
-  std::vector<LstmLayer<Scalar>> layers_;
+  std::vector<RecurrentLayer<Scalar>> layers_;
   Index n_parameters_ = 0;
 };
 

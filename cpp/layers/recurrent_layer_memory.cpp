@@ -1,5 +1,5 @@
-// Memory and layouts of a layer: packed weights, states, gates. The loops: lstm_layer.cpp.
-#include "layers/lstm_layer.hpp"
+// Memory and layouts of a layer: packed weights, states, gates. The loops: recurrent_layer.cpp.
+#include "layers/recurrent_layer.hpp"
 
 #include <algorithm>
 
@@ -7,8 +7,8 @@
 
 namespace lstmcore {
 template <class Scalar>
-LstmLayer<Scalar>::LstmLayer(Index input_size, Index hidden_size, bool with_dx,
-                             const KernelTable<Scalar>& kernels)
+RecurrentLayer<Scalar>::RecurrentLayer(Index input_size, Index hidden_size, bool with_dx,
+                                       const KernelTable<Scalar>& kernels)
     : input_size_(input_size),
       hidden_size_(hidden_size),
       n_blocks_(ceil_div(hidden_size, B)),
@@ -17,7 +17,7 @@ LstmLayer<Scalar>::LstmLayer(Index input_size, Index hidden_size, bool with_dx,
       kernels_(&kernels) {}
 
 template <class Scalar>
-void LstmLayer<Scalar>::reserve_panels() {
+void RecurrentLayer<Scalar>::reserve_panels() {
   const Index gate_columns = n_blocks_ * 4 * B;
   forward_panels_.reserve(checked_product(gate_columns, panel_rows()));
   bias_.reserve(gate_columns);
@@ -26,7 +26,7 @@ void LstmLayer<Scalar>::reserve_panels() {
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept {
+void RecurrentLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept {
   // Ranges, so that a thread packs the units whose gradients it has summed.
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
     for (Index block = begin; block < end; ++block) pack_block(parameters, block);
@@ -34,7 +34,7 @@ void LstmLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcep
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::pack_block(const Scalar* parameters, Index block) noexcept {
+void RecurrentLayer<Scalar>::pack_block(const Scalar* parameters, Index block) noexcept {
   const Index I = input_size_;
   const Index H = hidden_size_;
   const Scalar* w_ih = parameters;
@@ -81,8 +81,8 @@ void LstmLayer<Scalar>::pack_block(const Scalar* parameters, Index block) noexce
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::reserve(LstmWorkspace<Scalar>& w, const PackedBatch& batch,
-                                bool keep) const {
+void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                                     bool keep) const {
   const Index Hp = padded_hidden_size();
   const Index history = batch.n_history_rows();
   w.keeps_history = keep;
@@ -95,8 +95,8 @@ void LstmLayer<Scalar>::reserve(LstmWorkspace<Scalar>& w, const PackedBatch& bat
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::reserve_gradients(LstmWorkspace<Scalar>& w,
-                                          const PackedBatch& batch) const {
+void RecurrentLayer<Scalar>::reserve_gradients(LayerWorkspace<Scalar>& w,
+                                               const PackedBatch& batch) const {
   const Index Hp = padded_hidden_size();
   w.dh.reserve(checked_product(batch.n_sequences(), Hp));
   w.dc.reserve(checked_product(batch.n_sequences(), Hp));
@@ -135,9 +135,9 @@ void unblock_row(const Scalar* from, Index stride, Index row, Index H, Index n_b
 }  // namespace
 
 template <class Scalar>
-void LstmLayer<Scalar>::set_initial_state(LstmWorkspace<Scalar>& w, const PackedBatch& batch,
-                                          const Scalar* h0, const Scalar* c0, Index n_begin,
-                                          Index n_end) const noexcept {
+void RecurrentLayer<Scalar>::set_initial_state(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                                               const Scalar* h0, const Scalar* c0, Index n_begin,
+                                               Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
   for (Index n = n_begin; n < n_end; ++n) {
     padded_row(h0, n, hidden_size_, Hp, w.h.data() + n * Hp);
@@ -146,8 +146,9 @@ void LstmLayer<Scalar>::set_initial_state(LstmWorkspace<Scalar>& w, const Packed
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::get_final_state(const LstmWorkspace<Scalar>& w, const PackedBatch& batch,
-                                        Scalar* h_n, Scalar* c_n) const noexcept {
+void RecurrentLayer<Scalar>::get_final_state(const LayerWorkspace<Scalar>& w,
+                                             const PackedBatch& batch, Scalar* h_n,
+                                             Scalar* c_n) const noexcept {
   for (Index n = 0; n < batch.n_sequences(); ++n) {
     const Index row = batch.final_history_row(n);
     std::copy_n(w.h.data() + row * padded_hidden_size(), hidden_size_, h_n + n * hidden_size_);
@@ -157,9 +158,9 @@ void LstmLayer<Scalar>::get_final_state(const LstmWorkspace<Scalar>& w, const Pa
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::set_state_gradient(LstmWorkspace<Scalar>& w, const PackedBatch& batch,
-                                           const Scalar* dh_n, const Scalar* dc_n, Index n_begin,
-                                           Index n_end) const noexcept {
+void RecurrentLayer<Scalar>::set_state_gradient(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                                                const Scalar* dh_n, const Scalar* dc_n,
+                                                Index n_begin, Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
   for (Index n = n_begin; n < n_end; ++n) {
     padded_row(dh_n, n, hidden_size_, Hp, w.dh.data() + n * Hp);
@@ -168,8 +169,9 @@ void LstmLayer<Scalar>::set_state_gradient(LstmWorkspace<Scalar>& w, const Packe
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::get_state_gradient(const LstmWorkspace<Scalar>& w, const PackedBatch& batch,
-                                           Scalar* dh_0, Scalar* dc_0) const noexcept {
+void RecurrentLayer<Scalar>::get_state_gradient(const LayerWorkspace<Scalar>& w,
+                                                const PackedBatch& batch, Scalar* dh_0,
+                                                Scalar* dc_0) const noexcept {
   for (Index n = 0; n < batch.n_sequences(); ++n) {
     std::copy_n(w.dh.data() + n * padded_hidden_size(), hidden_size_, dh_0 + n * hidden_size_);
     unblock_row(w.dc.data(), batch.n_sequences() * B, n, hidden_size_, n_blocks_,
@@ -178,8 +180,8 @@ void LstmLayer<Scalar>::get_state_gradient(const LstmWorkspace<Scalar>& w, const
 }
 
 template <class Scalar>
-void LstmLayer<Scalar>::get_gates(const LstmWorkspace<Scalar>& w, const PackedBatch& batch,
-                                  Scalar* gates, Scalar* c) const noexcept {
+void RecurrentLayer<Scalar>::get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                                       Scalar* gates, Scalar* c) const noexcept {
   const Index R = batch.n_rows();
   for (Index row = 0; row < R; ++row) {
     for (Index gate = 0; gate < 4; ++gate) {
@@ -191,7 +193,7 @@ void LstmLayer<Scalar>::get_gates(const LstmWorkspace<Scalar>& w, const PackedBa
   }
 }
 
-template class LstmLayer<float>;
-template class LstmLayer<double>;
+template class RecurrentLayer<float>;
+template class RecurrentLayer<double>;
 
 }  // namespace lstmcore

@@ -1,12 +1,12 @@
-#include "layers/lstm_stack.hpp"
+#include "layers/recurrent_stack.hpp"
 
 #include <algorithm>
 
 namespace lstmcore {
 
 template <class Scalar>
-LstmStack<Scalar>::LstmStack(Index input_size, const std::vector<Index>& hidden_sizes, bool with_dx,
-                             const KernelTable<Scalar>& kernels) {
+RecurrentStack<Scalar>::RecurrentStack(Index input_size, const std::vector<Index>& hidden_sizes,
+                                       bool with_dx, const KernelTable<Scalar>& kernels) {
   layers_.reserve(hidden_sizes.size());
   Index below = input_size;
   for (const Index hidden_size : hidden_sizes) {
@@ -17,12 +17,12 @@ LstmStack<Scalar>::LstmStack(Index input_size, const std::vector<Index>& hidden_
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::reserve_panels() {
+void RecurrentStack<Scalar>::reserve_panels() {
   for (auto& layer : layers_) layer.reserve_panels();
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept {
+void RecurrentStack<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept {
   for (auto& layer : layers_) {
     layer.pack(parameters, workers);
     parameters += layer.n_parameters();
@@ -30,8 +30,8 @@ void LstmStack<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcep
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
-                                const Dropout& dropout) const {
+void RecurrentStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
+                                     const Dropout& dropout) const {
   w.layers.resize(layers_.size());
   w.dropped.resize(layers_.size());
   w.dx.resize(layers_.size());
@@ -44,8 +44,8 @@ void LstmStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& ba
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
-                                          const PackedBatch& batch) const {
+void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
+                                               const PackedBatch& batch) const {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     layers_[l].reserve_gradients(w.layers[l], batch);
     if (l > 0) {
@@ -55,11 +55,11 @@ void LstmStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
 }
 
 template <class Scalar>
-typename LstmStack<Scalar>::Input LstmStack<Scalar>::layer_input(
+typename RecurrentStack<Scalar>::Input RecurrentStack<Scalar>::layer_input(
     Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
     const StackWorkspace<Scalar>& w) const noexcept {
   if (l == 0) return {x, input_size()};
-  const LstmLayer<Scalar>& below = layer(l - 1);
+  const RecurrentLayer<Scalar>& below = layer(l - 1);
   const auto index = static_cast<std::size_t>(l);
   const Scalar* input =
       dropout.active() ? w.dropped[index].data() : below.output(w.layers[index - 1], batch);
@@ -83,28 +83,28 @@ void drop_rows(const Dropout& dropout, const PackedBatch& batch, Index layer, In
 }  // namespace
 
 template <class Scalar>
-void LstmStack<Scalar>::drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
-                                   StackWorkspace<Scalar>& w, Index n_begin,
-                                   Index n_end) const noexcept {
+void RecurrentStack<Scalar>::drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
+                                        StackWorkspace<Scalar>& w, Index n_begin,
+                                        Index n_end) const noexcept {
   if (l == 0 || !dropout.active()) return;
   const auto index = static_cast<std::size_t>(l);
-  const LstmLayer<Scalar>& below = layer(l - 1);
+  const RecurrentLayer<Scalar>& below = layer(l - 1);
   drop_rows(dropout, batch, l, below.padded_hidden_size(), below.output(w.layers[index - 1], batch),
             w.dropped[index].data(), n_begin, n_end);
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::drop_input_gradient(Index l, const PackedBatch& batch,
-                                            const Dropout& dropout, Scalar* dx, Index n_begin,
-                                            Index n_end) const noexcept {
+void RecurrentStack<Scalar>::drop_input_gradient(Index l, const PackedBatch& batch,
+                                                 const Dropout& dropout, Scalar* dx, Index n_begin,
+                                                 Index n_end) const noexcept {
   if (l == 0 || !dropout.active()) return;
   drop_rows(dropout, batch, l, layer(l - 1).padded_hidden_size(), dx, dx, n_begin, n_end);
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::forward(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
-                                StackWorkspace<Scalar>& w, Index n_begin,
-                                Index n_end) const noexcept {
+void RecurrentStack<Scalar>::forward(const PackedBatch& batch, const Scalar* x,
+                                     const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                     Index n_begin, Index n_end) const noexcept {
   for (Index l = 0; l < n_layers(); ++l) {
     drop_input(l, batch, dropout, w, n_begin, n_end);
     const Input input = layer_input(l, batch, x, dropout, w);
@@ -114,9 +114,9 @@ void LstmStack<Scalar>::forward(const PackedBatch& batch, const Scalar* x, const
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                                 const Dropout& dropout, StackWorkspace<Scalar>& w, Index n_begin,
-                                 Index n_end) const noexcept {
+void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
+                                      const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                      Index n_begin, Index n_end) const noexcept {
   for (Index l = n_layers() - 1; l >= 0; --l) {
     const auto index = static_cast<std::size_t>(l);
     Scalar* dx_here = l == 0 ? dx : w.dx[index].data();
@@ -127,7 +127,8 @@ void LstmStack<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Sca
 }
 
 template <class Scalar>
-bool LstmStack<Scalar>::works_together(const PackedBatch& batch, int n_threads) const noexcept {
+bool RecurrentStack<Scalar>::works_together(const PackedBatch& batch,
+                                            int n_threads) const noexcept {
   // Measured on 2 cores of a Zen 4 (1 MiB second cache a core, 32 MiB third), 2026-11, GFLOP/s of
   // inference apart and together: H 1536 N 8 85 and 178, H 1024 N 16 156 and 217, N 64 201 and 218;
   // H 512 N 16 226 and 224; H 256 N 4 153 and 208, N 8 219 and 216; H 128 N 4 136 and 130.
@@ -140,9 +141,9 @@ bool LstmStack<Scalar>::works_together(const PackedBatch& batch, int n_threads) 
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::forward_together(const PackedBatch& batch, const Scalar* x,
-                                         const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                         Workers& workers) const {
+void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch, const Scalar* x,
+                                              const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                              Workers& workers) const {
   const Index N = batch.n_sequences();
   for (Index l = 0; l < n_layers(); ++l) {
     if (dropout.active()) {
@@ -157,9 +158,10 @@ void LstmStack<Scalar>::forward_together(const PackedBatch& batch, const Scalar*
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                                          const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                          Workers& workers) const noexcept {
+void RecurrentStack<Scalar>::backward_together(const PackedBatch& batch, const Scalar* dy,
+                                               Scalar* dx, const Dropout& dropout,
+                                               StackWorkspace<Scalar>& w,
+                                               Workers& workers) const noexcept {
   for (Index l = n_layers() - 1; l >= 0; --l) {
     const auto index = static_cast<std::size_t>(l);
     Scalar* dx_here = l == 0 ? dx : w.dx[index].data();
@@ -174,9 +176,9 @@ void LstmStack<Scalar>::backward_together(const PackedBatch& batch, const Scalar
 }
 
 template <class Scalar>
-void LstmStack<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar* x,
-                                         const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                         Scalar* gradient, Workers& workers) const noexcept {
+void RecurrentStack<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar* x,
+                                              const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                              Scalar* gradient, Workers& workers) const noexcept {
   for (Index l = 0; l < n_layers(); ++l) {
     const Input input = layer_input(l, batch, x, dropout, w);
     layer(l).weight_gradients(batch, input.x, input.stride, w.layers[static_cast<std::size_t>(l)],
@@ -186,7 +188,7 @@ void LstmStack<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar*
 }
 
 template <class Scalar>
-double LstmStack<Scalar>::multiply_adds_per_row() const noexcept {
+double RecurrentStack<Scalar>::multiply_adds_per_row() const noexcept {
   double sum = 0;
   for (const auto& layer : layers_) {
     sum += 4.0 * static_cast<double>(layer.hidden_size()) *
@@ -196,7 +198,7 @@ double LstmStack<Scalar>::multiply_adds_per_row() const noexcept {
 }
 
 template <class Scalar>
-std::vector<Index> LstmStack<Scalar>::split(const PackedBatch& batch, int n_threads) const {
+std::vector<Index> RecurrentStack<Scalar>::split(const PackedBatch& batch, int n_threads) const {
   constexpr double kCacheBytes = 512 * 1024;
   constexpr Index kSequences = 96;
   const double weight_bytes = multiply_adds_per_row() * sizeof(Scalar);
@@ -213,7 +215,7 @@ int useful_threads(double multiply_adds, int n_threads) noexcept {
   return worth < n_threads ? std::max(1, static_cast<int>(worth)) : std::max(1, n_threads);
 }
 
-template class LstmStack<float>;
-template class LstmStack<double>;
+template class RecurrentStack<float>;
+template class RecurrentStack<double>;
 
 }  // namespace lstmcore
