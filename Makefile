@@ -69,7 +69,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 PIP = .venv/bin/pip --disable-pip-version-check
 # Without isolation, and in one folder, so that only what changed is compiled again.
 INSTALL = $(PIP) install --quiet --no-build-isolation
-SOURCES = $(shell find cpp src lstmcore -type f -not -name '*.pyc') CMakeLists.txt
+SOURCES = $(shell find benchmarks cpp src lstmcore -type f -not -name '*.pyc') CMakeLists.txt
 C_FILES = $(shell find cpp src -name '*.?pp' -o -name '*.inc')
 # The tests, and the examples in the docstrings of the installed package.
 TESTS = tests $(shell .venv/bin/python -P -c \

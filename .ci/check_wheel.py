@@ -35,19 +35,26 @@ assert score > 0.5, score
 lstmcore.show_config()
 """
 
+SHORT = "--shapes ts-small --modes train --rounds 5 --seconds 0.01 --output result.json"
+
 
 def check_contents(wheel: Path) -> None:
     """The modules, their stubs and the OpenMP runtime are in; sources and tests are not."""
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in ("lstmcore/_core.c", "lstmcore/_batching.c", "lstmcore.libs/libgomp"):
         assert any(name.startswith(wanted) and ".so" in name for name in names), f"no {wanted}*"
-    for wanted in ("lstmcore/py.typed", "lstmcore/_core.pyi", "lstmcore/_batching.pyi"):
+    for wanted in (
+        "lstmcore/py.typed",
+        "lstmcore/_core.pyi",
+        "lstmcore/_batching.pyi",
+        "lstmcore/_cli/benchmarks/peak.cpp",
+    ):
         assert wanted in names, f"no {wanted}"
     folders = {name.split("/")[0] for name in names}
     strays = {name for name in folders if not name.startswith("lstmcore")}
     assert not strays, f"the wheel would also install {strays}"
     sources = [name for name in names if name.endswith((".cpp", ".hpp", ".inc", ".pyx", ".a"))]
-    assert not sources, f"sources in the wheel: {sources}"
+    assert sources == ["lstmcore/_cli/benchmarks/peak.cpp"], f"sources in the wheel: {sources}"
 
 
 def main() -> None:
@@ -61,6 +68,9 @@ def main() -> None:
         quiet = ["--quiet", "--disable-pip-version-check"]
         subprocess.run([python, "-m", "pip", "install", *quiet, wheel], check=True, cwd=folder)
         subprocess.run([python, "-W", "error", "-c", USE], check=True, cwd=folder)
+        commands = [["info"], ["bench", "run", "--peers", "lstmcore", *SHORT.split()]]
+        for command in commands:
+            subprocess.run([python, "-P", "-m", "lstmcore", *command], check=True, cwd=folder)
     print(f"{wheel.name}: {size / 1e6:.2f} MB, installs and works in a clean environment")
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
-from .machine import ROOT
+from .machine import CHECKOUT, FOLDER, environment
 
-# The checkout goes last on the path: an installed lstmcore is measured, not a source tree
-# without its compiled modules.
+# The folder is loaded by its path, as a package of its own: importing it as a part of lstmcore
+# would load lstmcore's OpenMP runtime beside the peer's. A checkout goes last on the path: an
+# installed lstmcore is measured, not a source tree without its compiled modules.
 _START = """
-import sys
-sys.path.insert(0, {root!r})
+import importlib.util, sys
+folder, checkout = sys.argv.pop(1), sys.argv.pop(1)
+sys.path += [checkout] if checkout else []
+spec = importlib.util.spec_from_file_location(
+    "benchmarks", folder + "/__init__.py", submodule_search_locations=[folder])
+sys.modules["benchmarks"] = importlib.util.module_from_spec(spec)
 import benchmarks.worker
-sys.path.append(sys.path.pop(0))
 benchmarks.worker.main()
 """
 # Every runtime is told the number of threads in the words it understands.
@@ -69,10 +72,11 @@ class Client:
         self.peer = peer
         self.timeout = timeout
         self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115  (lives as long as the client)
+        folders = [str(FOLDER), str(CHECKOUT or "")]
         interpreter = [python or sys.executable, "-P", "-c"]
         self._process = subprocess.Popen(
-            [*interpreter, _START.format(root=str(ROOT)), peer, "--threads", str(threads)],
-            env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
+            [*interpreter, _START, *folders, peer, "--threads", str(threads)],
+            env={**environment(), **dict.fromkeys(_THREADS, str(threads))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -107,7 +111,9 @@ class Client:
             except (OSError, subprocess.TimeoutExpired):
                 self._process.kill()
                 self._process.wait()
-        self._log.close()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None:
+                stream.close()
 
     def _ask(self, **order: Any) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parent
+# The source checkout around this folder; None in an installed package.
+CHECKOUT = FOLDER.parent if (FOLDER.parent / "pyproject.toml").exists() else None
 # Everything in the environment that changes how a peer computes.
 _ENVIRONMENT = re.compile(
     r"^(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|ONEDNN|DNNL|ATEN|TORCH|ORT|XLA|JAX|KERAS|LSTMCORE)_"
     r"|^(LD_PRELOAD|MALLOC_ARENA_MAX|MALLOC_CONF)$"
 )
+# scikit-learn sets these when it is imported; they say nothing about the caller.
+_OF_SKLEARN = {"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"}
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile")
 
 
@@ -40,8 +44,13 @@ def describe() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "load_average": [round(value, 2) for value in os.getloadavg()],
-        "environment": {k: v for k, v in sorted(os.environ.items()) if _ENVIRONMENT.search(k)},
+        "environment": {k: v for k, v in sorted(environment().items()) if _ENVIRONMENT.search(k)},
     }
+
+
+def environment() -> dict[str, str]:
+    """What the caller has set, for the processes of the peers."""
+    return {k: v for k, v in os.environ.items() if _OF_SKLEARN.get(k) != v}
 
 
 def memory() -> dict[str, float]:
@@ -94,7 +103,9 @@ def _caches() -> dict[str, str]:
 
 def _commit() -> str:
     """The commit that is checked out, with ``-dirty`` if files differ from it."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    if CHECKOUT is None:
+        return "of the installed package"
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -15,7 +15,7 @@ import numpy as np
 from . import machine
 from .client import Client, PeerFailedError, PeerMissingError, PeerUnsupportedError
 from .fitting import make_task
-from .peak import Peak, PeakUnavailableError
+from .peak import Peak, described
 from .problem import make_problem
 from .reference import solve
 from .shapes import Shape, Suite
@@ -73,7 +73,6 @@ class Runner:
         self.about: dict[str, dict[str, str]] = {}
         self.missing: dict[str, str] = {}
         self.records: list[dict[str, Any]] = []
-        self.peak_missing = ""
         self.machine = machine.describe()  # before the run: its load is other people's
 
     def run(self, suite: Suite, shapes: Sequence[Shape], modes: Sequence[str]) -> None:
@@ -92,13 +91,13 @@ class Runner:
             "settings": settings,
             "peers": self.about,
             "missing": self.missing,
-            "peak": self.peak_missing or "peak.cpp, in turns with the peers",
+            "peak": described(),
             "records": self.records,
         }
 
     def _measure_shape(self, suite: str, shape: Shape, modes: Sequence[str], threads: int) -> None:
         clients = self._start(threads)
-        peak = self._start_peak(threads)
+        peak = Peak(threads)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 for mode in modes:
@@ -109,8 +108,7 @@ class Runner:
         finally:
             for client in clients:
                 client.close()
-            if peak is not None:
-                peak.close()
+            peak.close()
 
     def _start(self, threads: int) -> list[Client]:
         clients = []
@@ -127,17 +125,10 @@ class Runner:
             clients.append(client)
         return clients
 
-    def _start_peak(self, threads: int) -> Peak | None:
-        try:
-            return Peak(threads)
-        except PeakUnavailableError as error:
-            self.peak_missing = f"not measured: {error}"
-            return None
-
     def _measure_mode(
         self,
         clients: Sequence[Client],
-        peak: Peak | None,
+        peak: Peak,
         shape: Shape,
         base: dict[str, Any],
         reference: str | None,
@@ -170,7 +161,7 @@ class Runner:
         self.say(self._line(base, times))
 
     def _take_turns(
-        self, clients: dict[str, Client], peak: Peak | None
+        self, clients: dict[str, Client], peak: Peak
     ) -> tuple[dict[str, list[list[int]]], list[float], dict[str, float]]:
         """A B A B: a turn for the peak and each peer in every round, starting at another peer."""
         times: dict[str, list[list[int]]] = {name: [] for name in clients}
@@ -178,7 +169,7 @@ class Runner:
         peaks: list[float] = []
         names = list(clients)
         for turn in range(self.settings.rounds):
-            if peak is not None and names:
+            if names:
                 time.sleep(SETTLE_SECONDS)
                 peaks.append(peak.measure(min(0.1, self.settings.seconds)))
             first = turn % max(len(names), 1)

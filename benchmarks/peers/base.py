@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.fitting import FitTask
-from benchmarks.problem import Array, Problem
+from ..fitting import FitTask
+from ..problem import Array, Problem
 
 Outputs = dict[str, Array]
 

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.problem import Array, Problem
-
+from ..problem import Array, Problem
 from .base import Operation, Outputs, Peer
 
 

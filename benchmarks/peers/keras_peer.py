@@ -5,8 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from benchmarks.fitting import FitTask
-
+from ..fitting import FitTask
 from .base import Operation, Peer
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.problem import Array, Problem
 from lstmcore import _core
 
+from ..problem import Array, Problem
 from .base import Operation, Outputs, Peer
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fitting import FitTask
-from benchmarks.problem import Array, Problem
 from lstmcore import LSTMClassifier, LSTMRegressor, _core
 from lstmcore.layers import LSTM
 
+from ..fitting import FitTask
+from ..problem import Array, Problem
 from .base import Operation, Outputs, Peer
 
 

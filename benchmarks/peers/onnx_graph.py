@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.problem import Array, Problem
+from ..problem import Array, Problem
 
 
 def _reorder(rows: Array) -> Array:

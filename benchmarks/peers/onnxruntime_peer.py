@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.problem import Problem
-
+from ..problem import Problem
 from .base import Operation, Outputs, Peer
 from .onnx_graph import lstm_model
 

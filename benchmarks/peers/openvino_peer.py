@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 import openvino as ov
 
-from benchmarks.problem import Problem
-
+from ..problem import Problem
 from .base import Operation, Outputs, Peer
 from .onnx_graph import lstm_model
 

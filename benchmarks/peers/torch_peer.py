@@ -9,9 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from benchmarks.fitting import FitTask
-from benchmarks.problem import Array, Problem
-
+from ..fitting import FitTask
+from ..problem import Array, Problem
 from .base import Operation, Outputs, Peer, UnsupportedError
 
 

@@ -1,0 +1,54 @@
+"""``python -m lstmcore bench``: the harness runs from the package, with whatever is installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstmcore._cli import main
+
+
+def test_list_names_suites_and_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "list"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("ts-small", "deepbench-train", "onnxruntime", "openvino"):
+        assert word in shown
+
+
+def test_measures_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "result.json"
+    what = ["run", "small", "--shapes", "ts-small", "--peers", "lstmcore", "--threads", "1"]
+    how = ["--rounds", "5", "--seconds", "0.005", "--output", str(path)]
+    assert main(["bench", *what, *how]) == 0
+    records = json.loads(path.read_text())["records"]
+    assert {record["mode"] for record in records} == {"infer", "train", "train-nodx"}
+    for record in records:
+        assert record["ns"]["min"] > 0
+        assert max(record["errors"].values()) < 1e-4
+    capsys.readouterr()
+    assert main(["bench", "report", str(path)]) == 0
+    assert "| ts-small |" in capsys.readouterr().out
+    assert main(["bench", "compare", str(path), str(path)]) == 0
+
+
+def test_the_peak_is_measured_without_a_compiler(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lstmcore", "bench", "peak", "--threads", "1"],
+        env={"CXX": str(tmp_path / "none"), "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "lower bound" in done.stdout
+    assert float(done.stdout.split()[2]) > 0.1
+
+
+def test_misuse_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "run", "nothing"]) == 2
+    assert "no suite 'nothing'" in capsys.readouterr().err
+    assert main(["bench", "run", "small", "--threads", "10000"]) == 2
+    assert "--threads must lie in 1.." in capsys.readouterr().err
