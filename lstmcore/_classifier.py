@@ -99,7 +99,10 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     loss_curve_ : list of float
         Training loss of every epoch.
     history_ : list of dict
-        For every epoch ``"epoch"``, ``"loss"`` and ``"seconds"``.
+        For every epoch ``"epoch"``, ``"loss"``, ``"learning_rate"`` of its last step,
+        ``"gradient_norm"`` and ``"gradient_norm_max"`` (mean and maximum over its steps, before
+        clipping), ``"clipped"`` (share of steps with a gradient that was scaled down),
+        ``"parameter_norm"`` at its end, ``"seconds"`` and ``"samples_per_second"``.
 
     See Also
     --------

@@ -143,7 +143,16 @@ class TrainerFloat32:
         *,
         seed: int,
         epoch: int,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float64],
+        n_threads: int,
+    ) -> dict[str, float]: ...
+    def evaluate(
+        self,
+        parameters: NDArray[np.float32],
+        batches: _Batches32,
+        targets: _Index | NDArray[np.float32],
+        sample_weight: NDArray[np.float64] | None,
+        *,
         n_threads: int,
     ) -> tuple[float, float]: ...
     def loss_and_gradient(
@@ -276,7 +285,16 @@ class TrainerFloat64:
         *,
         seed: int,
         epoch: int,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float64],
+        n_threads: int,
+    ) -> dict[str, float]: ...
+    def evaluate(
+        self,
+        parameters: NDArray[np.float64],
+        batches: _Batches64,
+        targets: _Index | NDArray[np.float64],
+        sample_weight: NDArray[np.float64] | None,
+        *,
         n_threads: int,
     ) -> tuple[float, float]: ...
     def loss_and_gradient(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcore import _batching
+from lstmcore._history import EpochRecord
 from lstmcore._network import layout_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class TrainingState:
     n_stale : int
         Epochs in a row whose loss was not better than the best one by ``tol``.
     history : tuple of dict
-        Per epoch: ``"epoch"``, ``"loss"`` and ``"seconds"``.
+        One entry per epoch, see `EpochRecord`.
     """
 
     seed: int
@@ -183,13 +184,13 @@ class Training:
         data, plan = self._data, self._plan
         parameters, moments = state.parameters.copy(), state.moments.copy()
         n_steps = state.n_steps
-        loss_sum = weight_sum = 0.0
+        record = EpochRecord()
         values, starts = data.sequences.values, data.sequences.starts
         order = _shuffled(len(starts) - 1, state.seed, state.n_epochs)
         for part in _batching.pack_epoch(
             values, starts, order, plan.batch_size, _rows_per_part(values)
         ):
-            part_loss, part_weight = self._trainer.run(
+            sums = self._trainer.run(
                 parameters,
                 moments,
                 n_steps,
@@ -201,21 +202,21 @@ class Training:
                 learning_rate=plan.learning_rate,
                 n_threads=plan.n_threads,
             )
-            loss_sum += part_loss
-            weight_sum += part_weight
             n_steps += len(part[-1]) - 1
-        loss = loss_sum / weight_sum
+            record.add(sums, n_steps=len(part[-1]) - 1)
+        entry = record.entry(
+            state.n_epochs + 1,
+            learning_rate=plan.learning_rate,
+            n_samples=len(order),
+            seconds=perf_counter() - began,
+        )
+        loss = entry["loss"]
         if not (np.isfinite(loss) and np.isfinite(parameters).all()):
             raise ValueError(
                 f"Training diverged in epoch {state.n_epochs + 1}: the loss is {loss} or a "
                 "parameter is not finite. Scale X, or lower learning_rate or max_grad_norm."
             )
         improved = plan.tol is None or loss <= state.best_loss - plan.tol
-        entry = {
-            "epoch": state.n_epochs + 1,
-            "loss": loss,
-            "seconds": perf_counter() - began,
-        }
         return replace(
             state,
             parameters=parameters,

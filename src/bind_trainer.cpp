@@ -107,23 +107,62 @@ bool signal_is_pending() {
   return PyErr_CheckSignals() != 0;
 }
 
+// One number for all batches, or an array of one for each.
+std::vector<double> read_learning_rates(const py::object& learning_rate, Index n_batches) {
+  if (py::isinstance<py::array>(learning_rate)) {
+    const auto rates = as_array<double>(learning_rate, "learning_rate", {n_batches});
+    return {rates.data(), rates.data() + n_batches};
+  }
+  return std::vector<double>(static_cast<std::size_t>(n_batches),
+                             static_cast<double>(py::float_(learning_rate)));
+}
+
 template <class Scalar>
-py::tuple run(Trainer<Scalar>& trainer, const py::object& parameters_object,
-              const py::object& state_object, std::int64_t n_steps_done, const py::tuple& batches,
-              const py::object& targets, const py::object& sample_weight, std::uint64_t seed,
-              std::uint64_t epoch, double learning_rate, int n_threads) {
+py::dict run(Trainer<Scalar>& trainer, const py::object& parameters_object,
+             const py::object& state_object, std::int64_t n_steps_done, const py::tuple& batches,
+             const py::object& targets, const py::object& sample_weight, std::uint64_t seed,
+             std::uint64_t epoch, const py::object& learning_rate, int n_threads) {
   require_threads(n_threads);
   const Index P = trainer.n_parameters();
   auto parameters = as_output<Scalar>(parameters_object, "parameters", {P});
   auto state = as_output<Scalar>(state_object, "state", {trainer.n_state(), P});
   const RunArguments<Scalar> args = read_arguments(trainer, batches, targets, sample_weight);
-  const TrainingRun options{seed, epoch, n_steps_done, learning_rate, n_threads, signal_is_pending};
+  const std::vector<double> rates = read_learning_rates(learning_rate, args.batches.n_batches);
+  const TrainingRun options{seed, epoch, n_steps_done, rates.data(), n_threads, signal_is_pending};
   Scalar* p = parameters.mutable_data();
   Scalar* s = state.mutable_data();
   TrainingSums sums;
   {
     const py::gil_scoped_release release;
     sums = trainer.run(p, s, args.batches, args.targets, options);
+  }
+  if (sums.interrupted) throw py::error_already_set();
+  py::dict result;
+  result["loss"] = sums.loss;
+  result["weight"] = sums.weight;
+  result["gradient_norm_sum"] = sums.gradient_norm_sum;
+  result["gradient_norm_max"] = sums.gradient_norm_max;
+  result["n_clipped"] = sums.n_clipped;
+  result["parameter_norm"] = sums.parameter_norm;
+  return result;
+}
+
+template <class Scalar>
+py::tuple evaluate(Trainer<Scalar>& trainer, const py::object& parameters_object,
+                   const py::tuple& batches, const py::object& targets,
+                   const py::object& sample_weight, int n_threads) {
+  require_threads(n_threads);
+  const auto parameters =
+      as_array<Scalar>(parameters_object, "parameters", {trainer.n_parameters()});
+  const RunArguments<Scalar> args = read_arguments(trainer, batches, targets, sample_weight);
+  TrainingRun options;
+  options.n_threads = n_threads;
+  options.interrupted = signal_is_pending;
+  const Scalar* p = parameters.data();
+  TrainingSums sums;
+  {
+    const py::gil_scoped_release release;
+    sums = trainer.evaluate(p, args.batches, args.targets, options);
   }
   if (sums.interrupted) throw py::error_already_set();
   return py::make_tuple(sums.loss, sums.weight);
@@ -143,7 +182,7 @@ py::tuple loss_and_gradient(Trainer<Scalar>& trainer, const py::object& paramete
                                 std::to_string(args.batches.n_batches));
   }
   auto gradient = new_array<Scalar>({P});
-  const TrainingRun options{seed, epoch, 0, 0.0, n_threads, nullptr};
+  const TrainingRun options{seed, epoch, 0, nullptr, n_threads, nullptr};
   const Scalar* p = parameters.data();
   Scalar* g = gradient.mutable_data();
   double loss = 0;
@@ -194,7 +233,10 @@ void bind(py::module_& module, const char* name) {
       .def("run", &run<Scalar>, py::arg("parameters"), py::arg("state"), py::arg("n_steps_done"),
            py::arg("batches"), py::arg("targets"), py::arg("sample_weight"), py::kw_only(),
            py::arg("seed"), py::arg("epoch"), py::arg("learning_rate"), py::arg("n_threads"),
-           "One optimiser step per batch, in place; the sums of weighted losses and of weights.")
+           "One optimiser step per batch, in place; sums of weighted losses, weights and norms.")
+      .def("evaluate", &evaluate<Scalar>, py::arg("parameters"), py::arg("batches"),
+           py::arg("targets"), py::arg("sample_weight"), py::kw_only(), py::arg("n_threads"),
+           "The sums of weighted losses and of weights, without dropout and without a step.")
       .def("loss_and_gradient", &loss_and_gradient<Scalar>, py::arg("parameters"),
            py::arg("batches"), py::arg("targets"), py::arg("sample_weight"), py::kw_only(),
            py::arg("seed"), py::arg("epoch"), py::arg("n_threads"),

@@ -165,7 +165,7 @@ def train(
     state = np.zeros((trainer.n_state, len(parameters)), parameters.dtype)
     curve, n_steps = [], 0
     for epoch, chosen in enumerate(epochs):
-        loss_sum, weight_sum = trainer.run(
+        sums = trainer.run(
             parameters,
             state,
             n_steps,
@@ -178,7 +178,7 @@ def train(
             n_threads=n_threads,
         )
         n_steps += len(chosen)
-        curve.append(loss_sum / weight_sum)
+        curve.append(sums["loss"] / sums["weight"])
     return parameters, state, curve
 
 

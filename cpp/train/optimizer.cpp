@@ -81,7 +81,7 @@ void Optimizer<Scalar>::apply(Scalar* parameters, const Scalar* gradient, Scalar
                               Workers& workers) const noexcept {
   const bool decoupled = options_.solver == Solver::kAdamW;
   OptimizerStep<Scalar> s{};
-  s.scale = static_cast<Scalar>(std::min(1.0, options_.max_grad_norm / (norm + 1e-6)));
+  s.scale = static_cast<Scalar>(std::min(1.0, options_.max_grad_norm / (norm + kClipSlack)));
   if (norm != norm) s.scale = static_cast<Scalar>(norm);  // a NaN stays one
   s.epsilon = static_cast<Scalar>(options_.epsilon);
   s.weight_decay = static_cast<Scalar>(decoupled ? 0.0 : options_.weight_decay);

@@ -47,11 +47,16 @@ class Optimizer {
   // Rows of state, each as long as the parameters, zeros at first.
   Index n_state() const noexcept;
 
+  // Whether a gradient of this norm is scaled down.
+  bool clips(double norm) const noexcept { return norm + kClipSlack > options_.max_grad_norm; }
+
   // Step number `step`, counted from 1. `norm` is that of the gradient.
   void apply(Scalar* parameters, const Scalar* gradient, Scalar* state, Index size,
              std::int64_t step, double learning_rate, double norm, Workers& workers) const noexcept;
 
  private:
+  static constexpr double kClipSlack = 1e-6;  // added to the norm, as torch does
+
   OptimizerOptions options_;
   const KernelTable<Scalar>* kernels_;
 };

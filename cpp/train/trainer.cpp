@@ -27,8 +27,7 @@ Trainer<Scalar>::Trainer(const NetworkSpec& spec, const Kernels& kernels, Loss l
 template <class Scalar>
 typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare(const BatchSequence<Scalar>& batches,
                                                          Index b, const Scalar* x,
-                                                         const Targets<Scalar>& targets,
-                                                         const TrainingRun& run) {
+                                                         const Targets<Scalar>& targets) {
   const Index* n_active = batches.n_active + batches.step_begin[b];
   const Index n_steps = batches.step_begin[b + 1] - batches.step_begin[b];
   const Index n_sequences = batches.sample_begin[b + 1] - batches.sample_begin[b];
@@ -36,12 +35,21 @@ typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare(const BatchSequence<Sca
   batch.x = x;
   batch.samples = batches.samples + batches.sample_begin[b];
   for (Index n = 0; n < n_sequences; ++n) batch.weight_sum += weight_of(targets, batch.samples[n]);
+  workspace_.batch.assign(n_active, n_steps, n_sequences);
+  sample_loss_.resize(static_cast<std::size_t>(n_sequences));
+  return batch;
+}
+
+template <class Scalar>
+typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare_step(const BatchSequence<Scalar>& batches,
+                                                              Index b, const Scalar* x,
+                                                              const Targets<Scalar>& targets,
+                                                              const TrainingRun& run) {
+  Batch batch = prepare(batches, b, x, targets);
   batch.dropout.rate = spec().dropout;
   batch.dropout.key = Dropout::make_key(run.seed, run.epoch);
   batch.dropout.samples = batch.samples;
-  workspace_.batch.assign(n_active, n_steps, n_sequences);
   network_.reserve(workspace_, true, batch.dropout);
-  sample_loss_.resize(static_cast<std::size_t>(n_sequences));
   return batch;
 }
 
@@ -108,13 +116,41 @@ TrainingSums Trainer<Scalar>::run(Scalar* parameters, Scalar* state,
   run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
     const Scalar* x = batches.x;
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
-      const Batch batch = prepare(batches, b, x, targets, run);
+      const Batch batch = prepare_step(batches, b, x, targets, run);
       x += workspace_.batch.n_rows() * spec().input_size;
       network_.pack(parameters, workers);
       differentiate(batch, targets, gradient_.data(), workers);
       const double norm = std::sqrt(squared_norm_(gradient_.data(), P, workers));
       optimizer_.apply(parameters, gradient_.data(), state, P, run.n_steps_done + b + 1,
-                       run.learning_rate, norm, workers);
+                       run.learning_rates[b], norm, workers);
+      sums.loss += weighted_loss_sum(batch, targets);
+      sums.weight += batch.weight_sum;
+      sums.gradient_norm_sum += norm;
+      sums.gradient_norm_max = std::max(sums.gradient_norm_max, norm);
+      sums.n_clipped += optimizer_.clips(norm) ? 1 : 0;
+      sums.interrupted = run.interrupted && run.interrupted();
+    }
+    sums.parameter_norm = std::sqrt(squared_norm_(parameters, P, workers));
+  });
+  return sums;
+}
+
+template <class Scalar>
+TrainingSums Trainer<Scalar>::evaluate(const Scalar* parameters,
+                                       const BatchSequence<Scalar>& batches,
+                                       const Targets<Scalar>& targets, const TrainingRun& run) {
+  TrainingSums sums;
+  run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
+    network_.pack(parameters, workers);
+    const Scalar* x = batches.x;
+    for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
+      const Batch batch = prepare(batches, b, x, targets);
+      x += workspace_.batch.n_rows() * spec().input_size;
+      network_.reserve(workspace_, false, batch.dropout);
+      workspace_.dscores.reserve(
+          checked_product(workspace_.batch.n_sequences(), network_.padded_outputs()));
+      network_.run(batch.x, batch.dropout, workspace_, false, workers,
+                   [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
       sums.loss += weighted_loss_sum(batch, targets);
       sums.weight += batch.weight_sum;
       sums.interrupted = run.interrupted && run.interrupted();
@@ -127,7 +163,7 @@ template <class Scalar>
 double Trainer<Scalar>::loss_and_gradient(const Scalar* parameters, Scalar* gradient,
                                           const BatchSequence<Scalar>& batches,
                                           const Targets<Scalar>& targets, const TrainingRun& run) {
-  const Batch batch = prepare(batches, 0, batches.x, targets, run);
+  const Batch batch = prepare_step(batches, 0, batches.x, targets, run);
   run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
     network_.pack(parameters, workers);
     differentiate(batch, targets, gradient, workers);

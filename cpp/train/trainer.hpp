@@ -34,15 +34,20 @@ struct TrainingRun {
   std::uint64_t seed = 0;
   std::uint64_t epoch = 0;
   std::int64_t n_steps_done = 0;
-  double learning_rate = 0;
+  const double* learning_rates = nullptr;  // one for each batch
   int n_threads = 1;
   std::function<bool()> interrupted;  // asked after every batch
 };
 
-// Sums over the samples seen: weighted losses, and weights.
+// What happened in a run. Sums over the samples seen: weighted losses, and weights. Norms are
+// Euclidean: of the gradients before they are clipped, and of all parameters at the end.
 struct TrainingSums {
   double loss = 0;
   double weight = 0;
+  double gradient_norm_sum = 0;
+  double gradient_norm_max = 0;
+  Index n_clipped = 0;
+  double parameter_norm = 0;
   bool interrupted = false;
 };
 
@@ -60,6 +65,9 @@ class Trainer {
   // One optimiser step per batch.
   TrainingSums run(Scalar* parameters, Scalar* state, const BatchSequence<Scalar>& batches,
                    const Targets<Scalar>& targets, const TrainingRun& run);
+  // Sums over the batches as the network predicts: without a step, and without dropout.
+  TrainingSums evaluate(const Scalar* parameters, const BatchSequence<Scalar>& batches,
+                        const Targets<Scalar>& targets, const TrainingRun& run);
   // The mean loss of the first batch and its gradient, without a step.
   double loss_and_gradient(const Scalar* parameters, Scalar* gradient,
                            const BatchSequence<Scalar>& batches, const Targets<Scalar>& targets,
@@ -73,7 +81,10 @@ class Trainer {
     Dropout dropout;
   };
   Batch prepare(const BatchSequence<Scalar>& batches, Index b, const Scalar* x,
-                const Targets<Scalar>& targets, const TrainingRun& run);
+                const Targets<Scalar>& targets);
+  // The same, with dropout and memory for BPTT.
+  Batch prepare_step(const BatchSequence<Scalar>& batches, Index b, const Scalar* x,
+                     const Targets<Scalar>& targets, const TrainingRun& run);
   // The threads that the largest of the batches can use.
   int threads_for(const BatchSequence<Scalar>& batches, int n_threads) const noexcept;
   // The gradient of the prepared batch.
