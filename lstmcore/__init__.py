@@ -12,6 +12,7 @@ from lstmcore._config import show_config
 from lstmcore._containers import from_channels_first, from_padded
 from lstmcore._inference import Gates
 from lstmcore._regressor import LSTMRegressor
+from lstmcore._scaler import SequenceScaler
 
 __version__ = version("lstmcore")
 
@@ -19,6 +20,7 @@ __all__ = [
     "Gates",
     "LSTMClassifier",
     "LSTMRegressor",
+    "SequenceScaler",
     "__version__",
     "from_channels_first",
     "from_padded",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
 from lstmcore._dataset import check_weights, merge_samples
@@ -28,6 +28,7 @@ from lstmcore._progress import show_progress
 from lstmcore._sequences import Sequences, as_sequences
 from lstmcore._threads import resolve_threads
 from lstmcore._training import Training, TrainingData, TrainingPlan
+from lstmcore._validation import check_feature_names, feature_names
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -146,7 +147,7 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
     def _fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> Self:
         name = type(self).__name__
         _parameters.check_parameters(name, self.get_params(deep=False), self._constraints)
-        fitted = _feature_names(X)
+        fitted = feature_names(X)
         sequences, head, weights = self._prepare(X, y, sample_weight)
         fitted |= head.fitted
         spec = self._network_spec(sequences.n_features, head)
@@ -270,7 +271,7 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
     def _check_sequences(self, X: Any) -> Sequences:
         """Return X as sequences that the fitted network takes; an empty list is none of them."""
         check_is_fitted(self)
-        validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
+        check_feature_names(self, X)
         sequences = as_sequences(
             X, dtype=np.dtype(self._spec.dtype), n_timesteps=self.n_timesteps, allow_empty=True
         )
@@ -361,11 +362,3 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _feature_names(X: Any) -> dict[str, Any]:
-    """Return ``feature_names_in_`` as an attribute to be, for a frame whose names are strings."""
-    # scikit-learn writes to the estimator it is given, and this fit may yet fail.
-    scratch = BaseEstimator()
-    validate_data(scratch, X, skip_check_array=True, ensure_2d=False)
-    return dict(vars(scratch))

@@ -145,7 +145,7 @@ def as_sequences(
         if not allow_empty:
             raise ValueError(f"{name}: {_too_few_samples((0,))}")
         return Sequences(np.empty((0, 0), dtype), np.zeros(1, np.intp))
-    if _is_table(X, name):
+    if is_table(X, name):
         sequences = _from_table(X, dtype, n_timesteps, name)
     else:
         sequences = gather(X, dtype=dtype, name=name)
@@ -249,7 +249,7 @@ def _from_table(X: Any, dtype: np.dtype[Any], n_timesteps: int, name: str) -> Se
     return Sequences(rows, np.arange(n_samples + 1, dtype=np.intp) * n_timesteps)
 
 
-def _is_table(X: Any, name: str) -> bool:
+def is_table(X: Any, name: str = "X") -> bool:
     """Whether X has samples and columns, but no time steps."""
     if isinstance(X, (list, tuple)):
         # A list of rows is a table; a list of one-dimensional arrays is more likely meant as a
