@@ -3,6 +3,7 @@
 #include "arrays.hpp"
 #include "base/parallel.hpp"
 #include "bind.hpp"
+#include "kernels/clock.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace lstmcore::binding {
@@ -73,6 +74,15 @@ void bind_config(py::module_& module) {
       "resolve_isa", [](const std::string& name) { return select_kernels(name).name; },
       py::arg("name") = "",
       "The instruction set of that name; for an empty name LSTMCORE_ISA's, or the best.");
+  module.def(
+      "kernel_times",
+      [] {
+        py::dict times;
+        for (const KernelTime& t : kernel_times())
+          times[t.name] = py::make_tuple(t.calls, t.seconds);
+        return times;
+      },
+      "Calls and seconds, all threads together, of each kernel with a clock (isa='avx512+clock').");
   bind_activations<float>(module);
   bind_activations<double>(module);
 }

@@ -4,9 +4,12 @@
 #include <stdexcept>
 
 #include "base/cpu.hpp"
+#include "kernels/clock.hpp"
 
 namespace lstmcore {
 namespace {
+
+constexpr std::string_view kClock = "+clock";
 
 std::string names(const std::vector<const Kernels*>& kernels) {
   std::string list;
@@ -53,11 +56,13 @@ const Kernels& select_kernels(std::string_view name) {
     name = forced;
     source = "LSTMCORE_ISA";
   }
+  const bool with_a_clock = name.ends_with(kClock);
+  const std::string_view plain = name.substr(0, name.size() - (with_a_clock ? kClock.size() : 0));
   for (const Kernels* k : available_kernels()) {
-    if (name == k->name) return *k;
+    if (plain == k->name) return with_a_clock ? with_clock(*k) : *k;
   }
   const bool compiled =
-      names(compiled_kernels()).find("'" + std::string(name) + "'") != std::string::npos;
+      names(compiled_kernels()).find("'" + std::string(plain) + "'") != std::string::npos;
   throw std::invalid_argument(
       source + " is '" + std::string(name) +
       (compiled ? "', which this processor does not have" : "', which is unknown") +

@@ -72,3 +72,33 @@ def test_unknown_ones_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LSTMCORE_ISA", "sse9")
     with pytest.raises(ValueError, match=r"LSTMCORE_ISA.*'sse9'"):
         _core.RecurrentStackFloat32(2, [3])
+    with pytest.raises(ValueError, match=r"\bisa\b.*'neon\+clock'"):
+        _core.resolve_isa("neon+clock")
+
+
+def test_a_clock_counts_calls_and_changes_no_bit(isa: str, dtype: np.dtype[Any]) -> None:
+    def run(name: str) -> list[Any]:
+        kind = getattr(_core, f"RecurrentStack{dtype.name.capitalize()}")
+        stack = kind(3, [20], name)
+        assert stack.isa == name
+        rng = np.random.default_rng(0)
+        stack.set_parameters(rng.uniform(-1, 1, stack.n_parameters).astype(dtype))
+        x, dy = rng.normal(size=(14, 3)).astype(dtype), rng.normal(size=(14, 20)).astype(dtype)
+        n_active = np.array([5, 4, 4, 1], np.intp)
+        y, _, _, cache = stack.forward(x, n_active, 5, None, None, n_threads=2, keep=True)
+        dx, _, _, gradient = stack.backward(cache, dy, None, None, need_dx=True, n_threads=2)
+        return [y, dx, gradient]
+
+    before = _core.kernel_times()
+    plain = run(isa)
+    assert _core.kernel_times() == before
+    clocked = run(f"{isa}+clock")
+    after = _core.kernel_times()
+    assert all(np.array_equal(a, b) for a, b in zip(plain, clocked, strict=True))
+    for kernel in ("cell_forward", "cell_backward", "panel_gemm", "outer_accumulate"):
+        calls, seconds = (
+            now - then for now, then in zip(after[kernel], before[kernel], strict=True)
+        )
+        assert calls >= 1
+        assert 0 < seconds < 60
+    assert after["optimizer"] == before["optimizer"]
