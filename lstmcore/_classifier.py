@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from lstmcore._estimator import BaseLSTM, Head
-from lstmcore._targets import check_labels, encode_labels
+from lstmcore._parameters import class_weights
+from lstmcore._targets import check_labels, encode_labels, weigh_classes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,11 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
 
     Parameters
     ----------
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        What the weight of a sample is multiplied by, label → factor; classes that are left out have
+        1. "balanced" makes all classes count alike: ``n_samples / (n_classes * count)``, by the
+        weights of the samples. For several labels at once a list holds a dict of 0 and 1 for each
+        column, and the factors of a sample are multiplied.
     hidden_size : int or tuple of int, default=64
         Number of hidden units; a tuple stacks as many LSTM layers, the lowest first.
     dropout : float, default=0.0
@@ -57,6 +63,12 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     n_timesteps : int, default=1
         Time steps in a row of a 2-D X: the row holds the features of the first step, then those
         of the second, and so on. Other forms of X say themselves how many steps they have.
+    missing : {"error", "mask"}, default="error"
+        What NaN in X means. "error" refuses it and says where it is. "mask" takes it for a missing
+        value: the network sees 0 in its place and, for each feature that misses a value in `fit`,
+        one more input that is 1 where the value is missing. Scale X to a mean of 0, for instance
+        by `SequenceScaler`, which leaves NaN alone: 0 is then the mean. A feature that missed
+        nothing in `fit` must miss nothing in `predict`.
     warm_start : bool, default=False
         With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
         two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
@@ -80,6 +92,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         columns.
     n_features_in_ : int
         Number of features of a time step.
+    missing_features_ : ndarray of shape (n_missing,), intp
+        The features that missed a value in `fit`; each of them has an indicator.
     feature_names_in_ : ndarray of shape (n_columns,)
         Names of the columns, where X was a frame whose columns are named by strings.
     n_outputs_ : int
@@ -123,6 +137,53 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     >>> model.predict([np.array([[0.0], [-0.4], [-0.9]]), np.array([[0.0], [0.5]])])
     array([0, 1])
     """
+
+    def __init__(
+        self,
+        *,
+        class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
+        hidden_size: int | tuple[int, ...] = 64,
+        dropout: float = 0.0,
+        pooling: str = "last",
+        solver: str = "adam",
+        learning_rate: float = 1e-3,
+        batch_size: int = 32,
+        max_iter: int = 100,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        n_timesteps: int = 1,
+        missing: str = "error",
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        n_jobs: int | None = None,
+        dtype: str = "float32",
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            hidden_size=hidden_size,
+            dropout=dropout,
+            pooling=pooling,
+            solver=solver,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            n_timesteps=n_timesteps,
+            missing=missing,
+            warm_start=warm_start,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            dtype=dtype,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    _constraints = BaseLSTM._constraints | {"class_weight": class_weights()}
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the network to sequences and their labels.
@@ -246,6 +307,11 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
                 f"{self.classes_.tolist()}; y now has {classes.tolist()}."
             )
         return codes, {"classes_": classes, "_multilabel": y.ndim == 2}
+
+    def _weighted(
+        self, targets: NDArray[Any], weights: NDArray[np.float64], encoding: dict[str, Any]
+    ) -> NDArray[np.float64]:
+        return weigh_classes(self.class_weight, encoding["classes_"], targets, weights)
 
     def _build_head(
         self,

@@ -8,7 +8,6 @@ end, so an error or Ctrl-C leaves the estimator as it was.
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
 from lstmcore._dataset import check_weights, merge_samples
-from lstmcore._inference import Gates, predict, record_gates
+from lstmcore._inference import predict
 from lstmcore._initializers import draw_seed, initial_parameters
+from lstmcore._inspection import InspectionMixin
+from lstmcore._missing import incomplete_features, with_indicators
 from lstmcore._network import NetworkCache, NetworkSpec
 from lstmcore._progress import show_progress
 from lstmcore._sequences import Sequences, as_sequences
@@ -64,7 +65,7 @@ class Head:
     fitted: dict[str, Any]
 
 
-class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
+class BaseLSTM(InspectionMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that learn one target per sequence.
 
     The parameters and the fitted attributes are documented where they are used: in
@@ -84,6 +85,7 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         "tol": _parameters.optional(_parameters.number(0.0, low_allowed=True)),
         "n_iter_no_change": _parameters.integer(1),
         "n_timesteps": _parameters.integer(1),
+        "missing": _parameters.choice("error", "mask"),
         "warm_start": _parameters.boolean(),
         "random_state": _parameters.random_source(),
         "n_jobs": _parameters.job_count(),
@@ -106,6 +108,7 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         tol: float | None = 1e-4,
         n_iter_no_change: int = 10,
         n_timesteps: int = 1,
+        missing: str = "error",
         warm_start: bool = False,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
@@ -124,6 +127,7 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         self.tol = tol
         self.n_iter_no_change = n_iter_no_change
         self.n_timesteps = n_timesteps
+        self.missing = missing
         self.warm_start = warm_start
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -182,7 +186,12 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        sequences = as_sequences(X, dtype=np.dtype(self.dtype), n_timesteps=self.n_timesteps)
+        sequences = as_sequences(
+            X,
+            dtype=np.dtype(self.dtype),
+            n_timesteps=self.n_timesteps,
+            ensure_all_finite=self._allowed_values,
+        )
         targets = self._check_targets(y)
         if len(targets) != sequences.n_samples:
             raise ValueError(
@@ -196,8 +205,29 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         if not len(sequences.values):
             raise ValueError("X has no time step: all its sequences have the length 0.")
         targets, encoding = self._encode_targets(targets)
+        incomplete = self.missing_features_ if self._resumes else incomplete_features(sequences)
+        encoding |= {"n_features_in_": sequences.n_features, "missing_features_": incomplete}
+        sequences = with_indicators(sequences, incomplete)
         sequences, targets, weights = merge_samples(sequences, targets, weights)
+        weights = self._weighted(targets, weights, encoding)
+        kept = np.flatnonzero(weights)
+        if len(kept) < len(weights):
+            sequences, targets, weights = sequences.take(kept), targets[kept], weights[kept]
         return sequences, self._build_head(targets, weights, encoding), weights
+
+    def _weighted(
+        self,
+        targets: NDArray[Any],  # noqa: ARG002 - for those whose targets have weights
+        weights: NDArray[np.float64],
+        encoding: dict[str, Any],  # noqa: ARG002
+    ) -> NDArray[np.float64]:
+        """Return the weights of the samples, given what their targets weigh."""
+        return weights
+
+    @property
+    def _allowed_values(self) -> bool | str:
+        """What values X may have, in the words of `as_sequences`."""
+        return "allow-nan" if self.missing == "mask" else True
 
     def _network_spec(self, n_features: int, head: Head) -> NetworkSpec:
         sizes = (
@@ -252,7 +282,6 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         state.parameters.flags.writeable = False
         history = [dict(entry) for entry in state.history]
         attributes = fitted | {
-            "n_features_in_": spec.input_size,
             "n_outputs_": spec.n_outputs,
             "coefs_": state.parameters,
             "layout_": training.layout,
@@ -273,14 +302,18 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         check_feature_names(self, X)
         sequences = as_sequences(
-            X, dtype=np.dtype(self._spec.dtype), n_timesteps=self.n_timesteps, allow_empty=True
+            X,
+            dtype=np.dtype(self._spec.dtype),
+            n_timesteps=self.n_timesteps,
+            allow_empty=True,
+            ensure_all_finite=self._allowed_values,
         )
         if sequences.n_samples and sequences.n_features != self.n_features_in_:
             raise ValueError(
                 f"X has {sequences.n_features} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input."
             )
-        return sequences
+        return with_indicators(sequences, self.missing_features_)
 
     def _outputs(self, X: Any, *, apply_link: bool) -> FloatArray:
         """Return the outputs of the network for X, of shape (n_samples, n_outputs)."""
@@ -290,51 +323,6 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
             self._cache.get(self._spec, self.coefs_),
             sequences,
             apply_link=apply_link,
-            n_threads=resolve_threads(self.n_jobs),
-        )
-
-    def gates(self, X: Any, *, layer: int = -1) -> list[Gates]:
-        """Return what the gates and states of one LSTM layer did at every step.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_timesteps, n_features) or list of arrays
-            Sequences, as for `predict`.
-        layer : int, default=-1
-            The layer: 0 is the lowest, -1 the highest.
-
-        Returns
-        -------
-        records : list of Gates
-            For each sequence of T steps the arrays ``input``, ``forget``, ``candidate``,
-            ``output``, ``cell`` and ``hidden``, each of shape (T, H) and of the dtype of the
-            network.
-
-        Raises
-        ------
-        TypeError
-            If `layer` is no integer.
-        ValueError
-            If there is no such layer, or X does not fit.
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        """
-        sequences = self._check_sequences(X)
-        n_layers = len(self._spec.hidden_sizes)
-        try:
-            layer = operator.index(layer)
-        except TypeError:
-            raise TypeError(f"layer must be an int, got {layer!r}.") from None
-        if not -n_layers <= layer < n_layers:
-            raise ValueError(
-                f"layer must lie between {-n_layers} and {n_layers - 1}, as the network has "
-                f"{n_layers} LSTM layers; got {layer}."
-            )
-        return record_gates(
-            self._spec,
-            self.coefs_,
-            sequences,
-            layer % n_layers,
             n_threads=resolve_threads(self.n_jobs),
         )
 
@@ -361,4 +349,5 @@ class BaseLSTM(BaseEstimator, metaclass=ABCMeta):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing == "mask"
         return tags

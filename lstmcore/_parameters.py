@@ -158,6 +158,26 @@ def verbosity() -> Constraint:
     return Constraint("a bool or an int of at least 0", error)
 
 
+def class_weights() -> Constraint:
+    """Allow None, "balanced", a dict of label → weight, or a list of such dicts."""
+
+    def error(value: Any) -> type[TypeError | ValueError] | None:
+        if value is None or isinstance(value, str):
+            return _FITS if value in (None, "balanced") else ValueError
+        tables = value if isinstance(value, (list, tuple)) else [value]
+        if not all(isinstance(table, dict) for table in tables):
+            return TypeError
+        weights = [weight for table in tables for weight in table.values()]
+        if not all(map(_is_number, weights)):
+            return TypeError
+        return _FITS if all(0 <= weight < math.inf for weight in weights) else ValueError
+
+    return Constraint(
+        '"balanced", a dict of label to a weight of at least 0, a list of such dicts, or None',
+        error,
+    )
+
+
 def job_count() -> Constraint:
     """Allow None and the integers from -(2**31 - 1) to 2**31 - 1 but 0."""
 

@@ -60,6 +60,12 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     n_timesteps : int, default=1
         Time steps in a row of a 2-D X: the row holds the features of the first step, then those
         of the second, and so on. Other forms of X say themselves how many steps they have.
+    missing : {"error", "mask"}, default="error"
+        What NaN in X means. "error" refuses it and says where it is. "mask" takes it for a missing
+        value: the network sees 0 in its place and, for each feature that misses a value in `fit`,
+        one more input that is 1 where the value is missing. Scale X to a mean of 0, for instance
+        by `SequenceScaler`, which leaves NaN alone: 0 is then the mean. A feature that missed
+        nothing in `fit` must miss nothing in `predict`.
     warm_start : bool, default=False
         With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
         two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
@@ -82,6 +88,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         Weighted mean and standard deviation of y, 1 in place of a deviation of 0.
     n_features_in_ : int
         Number of features of a time step.
+    missing_features_ : ndarray of shape (n_missing,), intp
+        The features that missed a value in `fit`; each of them has an indicator.
     feature_names_in_ : ndarray of shape (n_columns,)
         Names of the columns, where X was a frame whose columns are named by strings.
     n_outputs_ : int
@@ -140,6 +148,7 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         tol: float | None = 1e-4,
         n_iter_no_change: int = 10,
         n_timesteps: int = 1,
+        missing: str = "error",
         warm_start: bool = False,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
@@ -159,6 +168,7 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
             tol=tol,
             n_iter_no_change=n_iter_no_change,
             n_timesteps=n_timesteps,
+            missing=missing,
             warm_start=warm_start,
             random_state=random_state,
             n_jobs=n_jobs,

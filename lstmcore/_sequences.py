@@ -66,6 +66,11 @@ class Sequences:
         """Length of each sequence, of shape (n,)."""
         return np.diff(self.starts)
 
+    def position_of(self, row: int) -> tuple[int, int]:
+        """Return the sequence that a row of the values belongs to, and its time step there."""
+        sample = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return sample, row - int(self.starts[sample])
+
     def take(self, indices: NDArray[np.intp]) -> Sequences:
         """Return some of the sequences, in the order of ``indices``, as a copy.
 
@@ -344,13 +349,12 @@ def _check_finite(sequences: Sequences, name: str, *, allow_nan: bool) -> None:
     if not wrong.any():
         return
     row, feature = divmod(int(wrong.argmax()), values.shape[1])
-    sample = int(np.searchsorted(sequences.starts, row, side="right")) - 1
+    sample, step = sequences.position_of(row)
     what = (
         "NaN"
         if np.isnan(values[row, feature])
         else f"infinity or a value too large for {values.dtype!r}"
     )
     raise ValueError(
-        f"Input {name} contains {what}: sample {sample}, time step "
-        f"{row - int(sequences.starts[sample])}, feature {feature}."
+        f"Input {name} contains {what}: sample {sample}, time step {step}, feature {feature}."
     )

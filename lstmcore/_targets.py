@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -90,6 +93,83 @@ def encode_labels(y: NDArray[Any], owner: str) -> tuple[NDArray[Any], NDArray[An
             f"hold only one class: {classes[0]!r}."
         )
     return classes, codes.astype(np.intp)
+
+
+def weigh_classes(
+    class_weight: dict[Any, float] | Sequence[dict[int, float]] | str | None,
+    classes: NDArray[Any],
+    codes: NDArray[Any],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Multiply the weights of samples by those of their classes.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict, "balanced" or None
+        Label → weight; for indicators one dict for each column.
+    classes, codes : ndarray
+        What `encode_labels` returned.
+    weights : ndarray of shape (n,), float64
+        Weights of the samples.
+
+    Returns
+    -------
+    weights : ndarray of shape (n,), float64
+        The products.
+
+    Raises
+    ------
+    ValueError
+        If ``class_weight`` does not fit the labels, or leaves no weight above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._targets import weigh_classes
+    >>> classes, codes = np.array(["no", "yes"]), np.array([0, 0, 0, 1])
+    >>> weigh_classes("balanced", classes, codes, np.ones(4)).round(2).tolist()
+    [0.67, 0.67, 0.67, 2.0]
+    """
+    if class_weight is None:
+        return weights
+    if codes.ndim == 1:
+        if not isinstance(class_weight, (dict, str)):
+            raise ValueError(
+                'class_weight must be a dict or "balanced" where y holds one label per sequence, '
+                f"got {class_weight!r}."
+            )
+        factors = compute_class_weight(
+            class_weight, classes=classes, y=classes[codes], sample_weight=weights
+        )[codes]
+    else:
+        factors = _factors_of_columns(class_weight, codes, weights)
+    weighted: NDArray[np.float64] = weights * factors
+    if not weighted.any():
+        raise ValueError(f"class_weight={class_weight!r} leaves no sample a weight above 0.")
+    return weighted
+
+
+def _factors_of_columns(
+    class_weight: dict[Any, float] | Sequence[dict[int, float]] | str,
+    indicators: NDArray[Any],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the product of the weights of a sample's indicators."""
+    n_columns = indicators.shape[1]
+    tables: Any = [class_weight] * n_columns if isinstance(class_weight, str) else class_weight
+    if isinstance(tables, dict) or len(tables) != n_columns:
+        raise ValueError(
+            f'class_weight must be "balanced" or a list of {n_columns} dicts of 0 and 1, one for '
+            f"each column of y; got {class_weight!r}."
+        )
+    factors = np.ones(len(weights))
+    for column, table in zip(indicators.T, tables, strict=True):
+        found, codes = np.unique(column, return_inverse=True)
+        if not isinstance(table, str) and not table.keys() <= {0, 1}:
+            raise ValueError(f"class_weight has the labels {list(table)}, expected 0 and 1.")
+        one = table if isinstance(table, str) else {k: table.get(k, 1.0) for k in (0, 1)}
+        factors *= compute_class_weight(one, classes=found, y=column, sample_weight=weights)[codes]
+    return factors
 
 
 def check_numbers(y: ArrayLike, owner: str) -> NDArray[np.float64]:

@@ -45,6 +45,8 @@ BAD_PARAMETERS = [
     ("n_iter_no_change", 0, ValueError),
     ("n_timesteps", 0, ValueError),
     ("n_timesteps", None, TypeError),
+    ("missing", "mean", ValueError),
+    ("missing", None, TypeError),
     ("warm_start", "yes", TypeError),
     ("random_state", -1, ValueError),
     ("random_state", 2**32, ValueError),
