@@ -109,16 +109,8 @@ class StackHandle {
                                                data_of(dc_n, l), n_begin, n_end);
           }
         };
-        if (stack_.works_together(batch, workers.size())) {
-          start(0, N);
-          stack_.backward_together(batch, dy, dx, Dropout{}, memory.workspace, workers);
-        } else {
-          workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
-            start(n_begin, n_end);
-            stack_.backward(batch, dy, dx, Dropout{}, memory.workspace, n_begin, n_end);
-          });
-        }
-        stack_.weight_gradients(batch, x, Dropout{}, memory.workspace, flat, workers);
+        workers.each_range(N, 1, start);
+        stack_.backward(batch, x, dy, dx, Dropout{}, memory.workspace, flat, workers);
       });
     }
     py::list dh_0;

@@ -84,7 +84,8 @@ struct PanelGemm {
   Index c_panel_stride;  // from the outputs of one panel to the next; 4 B in a plain matrix
 };
 
-// C (k, width) += sum over rows r, ascending, of A[r, k]^T B[r, :]; k in [k_begin, k_end).
+// C (k, width) += sum over rows r, ascending, of A[r, k]^T B[r, :]; k in [k_begin, k_end); likewise
+// for every panel of B.
 template <class Scalar>
 struct OuterAccumulate {
   Index rows;
@@ -92,10 +93,13 @@ struct OuterAccumulate {
   Index a_row_stride;
   const Index* a_rows;  // the row of A that belongs to row r of B, or null when it is r itself
   Index k_begin, k_end;
+  Index n_panels;
   const Scalar* b;
   Index b_row_stride;
+  Index b_panel_stride;
   Index n_blocks;  // width / B, 1 to 4
   Scalar* c;       // row stride n_blocks * B
+  Index c_panel_stride;
 };
 
 // One optimiser step over parameters [0, size). `scale` multiplies every gradient (clipping).

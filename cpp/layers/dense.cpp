@@ -107,6 +107,7 @@ void Dense<Scalar>::gradient_columns(const Scalar* features, const Scalar* dscor
     product.rows = rows;
     product.b = dscores + first * B;
     product.b_row_stride = padded_outputs();
+    product.n_panels = 1;
     product.n_blocks = std::min<Index>(4, n_output_blocks_ - first);
     Scalar* panel = gradient_panels + first * B * columns;
     const Index width = product.n_blocks * B;

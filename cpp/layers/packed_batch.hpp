@@ -22,6 +22,8 @@ class PackedBatch {
   Index n_rows() const noexcept { return n_rows_; }
   Index n_active(Index t) const noexcept { return n_active_[static_cast<std::size_t>(t)]; }
   Index offset(Index t) const noexcept { return offset_[static_cast<std::size_t>(t)]; }
+  // Where the rows of step t end.
+  Index row_end(Index t) const noexcept { return offset(t) + n_active(t); }
   Index length(Index n) const noexcept { return length_[static_cast<std::size_t>(n)]; }
 
   // A history holds the N initial states first and then the R rows of the batch, so that t = 0 is

@@ -174,11 +174,25 @@ void RecurrentLayer<Scalar>::input_gradient(const PackedBatch& batch,
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                                      LayerWorkspace<Scalar>& w, Index n_begin,
+Steps RecurrentLayer<Scalar>::steps_before(const PackedBatch& batch, Index t_end) const noexcept {
+  constexpr Index kBytes = 512 * 1024;  // of gate gradients
+  constexpr Index kRows = 128;          // but not fewer: each run reads and writes all gradients
+  const Index row_bytes = 4 * padded_hidden_size() * static_cast<Index>(sizeof(Scalar));
+  const Index most = std::max(kRows, kBytes / row_bytes);
+  Steps steps{t_end - 1, t_end};
+  Index rows = batch.n_active(steps.begin);
+  while (steps.begin > 0 && rows + batch.n_active(steps.begin - 1) <= most) {
+    rows += batch.n_active(--steps.begin);
+  }
+  return steps;
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps, const Scalar* dy,
+                                      Scalar* dx, LayerWorkspace<Scalar>& w, Index n_begin,
                                       Index n_end) const noexcept {
   if (n_begin >= n_end) return;
-  for (Index t = batch.length(n_begin) - 1; t >= 0; --t) {
+  for (Index t = std::min(steps.end, batch.length(n_begin)) - 1; t >= steps.begin; --t) {
     const CellBackward<Scalar> step = backward_step(batch, dy, w, t, n_begin, n_end);
     kernels_->cell_backward(step);
     hidden_gradient(batch, w, t, n_begin, n_end, 0, n_blocks_);
@@ -187,75 +201,106 @@ void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, const Scalar* dy
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, const Scalar* dy,
-                                               Scalar* dx, LayerWorkspace<Scalar>& w,
+void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps steps,
+                                               const Scalar* dy, Scalar* dx,
+                                               LayerWorkspace<Scalar>& w,
                                                Workers& workers) const noexcept {
   const Index N = batch.n_sequences();
-  const Index T = batch.n_steps();
   // One task a step: who has dh of step t + 1 for some units goes on with their cells at step t.
-  for (Index t = T - 1; t >= -1; --t) {
-    const Index rows = batch.n_active(std::max(t, Index{0}));
+  for (Index t = steps.end - 1; t >= steps.begin - 1; --t) {
+    const Index rows = batch.n_active(std::max(t, steps.begin));
     workers.each_range(n_blocks_, round_up(blocks_worth_a_thread(rows), 4),
                        [&](Index begin, Index end) {
-                         if (t < T - 1) hidden_gradient(batch, w, t + 1, 0, N, begin, end);
-                         if (t < 0) return;
+                         if (t < steps.end - 1) hidden_gradient(batch, w, t + 1, 0, N, begin, end);
+                         if (t < steps.begin) return;
                          CellBackward<Scalar> step = backward_step(batch, dy, w, t, 0, N);
                          step.block_begin = begin;
                          step.block_end = end;
                          kernels_->cell_backward(step);
                        });
   }
-  if (dx != nullptr) {
-    workers.each_range(batch.n_rows(), 6, [&](Index begin, Index end) {
-      input_gradient(batch, w, begin, end - begin, dx);
+  if (dx == nullptr) return;
+  const Index first_row = batch.offset(steps.begin);
+  workers.each_range(batch.row_end(steps.end - 1) - first_row, 6, [&](Index begin, Index end) {
+    input_gradient(batch, w, first_row + begin, end - begin, dx);
+  });
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::clear_gradients(LayerWorkspace<Scalar>& w,
+                                             Workers& workers) const noexcept {
+  const Index panel = (panel_rows() + 1) * 4 * B;
+  workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+    std::fill(w.gradient_panels.data() + begin * panel, w.gradient_panels.data() + end * panel,
+              Scalar{0});
+  });
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Steps steps,
+                                                  const Scalar* x, Index x_stride,
+                                                  LayerWorkspace<Scalar>& w,
+                                                  Workers& workers) const noexcept {
+  const Index columns = panel_rows() + 1;
+  // By units where they share out evenly: gate gradients are then read by one thread alone.
+  if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
+    workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+      accumulate_panels(batch, steps, x, x_stride, w, begin, end, 0, columns);
+    });
+  } else {
+    workers.each_range(columns, 6, [&](Index begin, Index end) {
+      accumulate_panels(batch, steps, x, x_stride, w, 0, n_blocks_, begin, end);
     });
   }
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::weight_gradients(const PackedBatch& batch, const Scalar* x,
-                                              Index x_stride, LayerWorkspace<Scalar>& w,
-                                              Scalar* gradient, Workers& workers) const noexcept {
-  workers.each_range(n_blocks_ * (panel_rows() + 1), 1, [&](Index begin, Index end) {
-    gradient_columns(batch, x, x_stride, w, begin, end);
-  });
-  workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-    for (Index block = begin; block < end; ++block) unpack_gradient(w, block, gradient);
-  });
+void RecurrentLayer<Scalar>::accumulate_panels(const PackedBatch& batch, Steps steps,
+                                               const Scalar* x, Index x_stride,
+                                               LayerWorkspace<Scalar>& w, Index block_begin,
+                                               Index block_end, Index begin,
+                                               Index end) const noexcept {
+  static constexpr Scalar kOne[1] = {1};
+  const Index columns = panel_rows() + 1;
+  const Index row = batch.offset(steps.begin);
+  OuterAccumulate<Scalar> product{};
+  product.rows = batch.row_end(steps.end - 1) - row;
+  product.n_panels = block_end - block_begin;
+  product.b_row_stride = 4 * B;
+  product.b_panel_stride = batch.n_rows() * 4 * B;
+  product.b = w.gates.data() + block_begin * product.b_panel_stride + row * 4 * B;
+  product.n_blocks = 4;
+  product.c_panel_stride = columns * 4 * B;
+  Scalar* panels = w.gradient_panels.data() + block_begin * product.c_panel_stride;
+  // The columns [offset, offset + n) of every panel come from `a`.
+  const auto accumulate = [&](Index offset, Index n, const Scalar* a, Index stride,
+                              const Index* rows) {
+    product.k_begin = std::max(begin - offset, Index{0});
+    product.k_end = std::min(end - offset, n);
+    if (product.k_begin >= product.k_end) return;
+    product.a = a;
+    product.a_row_stride = stride;
+    product.a_rows = rows;
+    product.c = panels + offset * 4 * B;
+    kernels_->outer_accumulate(product);
+  };
+  const Index* previous = batch.previous_rows();
+  accumulate(0, input_size_, x + row * x_stride, x_stride, nullptr);
+  if (previous == nullptr) {
+    const Index Hp = padded_hidden_size();
+    accumulate(input_size_, hidden_size_, w.h.data() + row * Hp, Hp, nullptr);
+  } else {
+    accumulate(input_size_, hidden_size_, w.h.data(), padded_hidden_size(), previous + row);
+  }
+  accumulate(panel_rows(), 1, kOne, 0, nullptr);
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::gradient_columns(const PackedBatch& batch, const Scalar* x,
-                                              Index x_stride, LayerWorkspace<Scalar>& w,
-                                              Index begin, Index end) const noexcept {
-  static constexpr Scalar kOne[1] = {1};
-  const Index columns = panel_rows() + 1;
-  std::fill(w.gradient_panels.data() + begin * 4 * B, w.gradient_panels.data() + end * 4 * B,
-            Scalar{0});
-  for (Index block = begin / columns; block * columns < end; ++block) {
-    const Index first = std::max(begin - block * columns, Index{0});
-    const Index last = std::min(end - block * columns, columns);
-    OuterAccumulate<Scalar> product{};
-    product.rows = batch.n_rows();
-    product.b = w.gates.data() + block * batch.n_rows() * 4 * B;
-    product.b_row_stride = 4 * B;
-    product.n_blocks = 4;
-    // The columns [offset, offset + n) of this panel come from `a`.
-    const auto accumulate = [&](Index offset, Index n, const Scalar* a, Index stride,
-                                const Index* rows) {
-      product.k_begin = std::max(first - offset, Index{0});
-      product.k_end = std::min(last - offset, n);
-      if (product.k_begin >= product.k_end) return;
-      product.a = a;
-      product.a_row_stride = stride;
-      product.a_rows = rows;
-      product.c = w.gradient_panels.data() + (block * columns + offset) * 4 * B;
-      kernels_->outer_accumulate(product);
-    };
-    accumulate(0, input_size_, x, x_stride, nullptr);
-    accumulate(input_size_, hidden_size_, w.h.data(), padded_hidden_size(), batch.previous_rows());
-    accumulate(panel_rows(), 1, kOne, 0, nullptr);
-  }
+void RecurrentLayer<Scalar>::get_gradients(const LayerWorkspace<Scalar>& w, Scalar* gradient,
+                                           Workers& workers) const noexcept {
+  workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+    for (Index block = begin; block < end; ++block) unpack_gradient(w, block, gradient);
+  });
 }
 
 template <class Scalar>

@@ -1,4 +1,4 @@
-// One LSTM layer over a packed batch: forward, BPTT and deferred weight gradients.
+// One LSTM layer over a packed batch: forward, BPTT and weight gradients.
 // Hochreiter, Schmidhuber: Long short-term memory (1997); Gers, Schmidhuber, Cummins: Learning to
 // forget (2000). Parameters in a flat buffer: W_ih (4H, I), W_hh (4H, H), b (4H), gates i, f, g, o.
 #pragma once
@@ -22,6 +22,11 @@ struct LayerWorkspace {
   AlignedBuffer<Scalar> gradient_panels;  // [Hb][I + H + 1][4][B] as the forward panels, then b
   AlignedBuffer<Scalar> starts;           // [Hb][rows][4][B] of forward_together in inference
   bool keeps_history = false;             // whether there is what BPTT needs
+};
+
+// The time steps [begin, end).
+struct Steps {
+  Index begin, end;
 };
 
 template <class Scalar>
@@ -65,20 +70,26 @@ class RecurrentLayer {
   // All time steps of the sequences [n_begin, n_end). x (R, I) with row stride x_stride.
   void forward(const PackedBatch& batch, const Scalar* x, Index x_stride, LayerWorkspace<Scalar>& w,
                Index n_begin, Index n_end) const noexcept;
+  // BPTT goes from the end to the beginning in runs of steps, and after each run takes what its
+  // gate gradients add to the gradient of the parameters, while they are in cache. The run that
+  // ends before step t_end depends on the batch alone, and so does the order of every sum.
+  Steps steps_before(const PackedBatch& batch, Index t_end) const noexcept;
   // dy (R, Hp) or null; dx (R, I padded to B) is written unless null.
-  void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, LayerWorkspace<Scalar>& w,
-                Index n_begin, Index n_end) const noexcept;
-  // The same for the whole batch, all workers on one step at a time, each with some of the hidden
-  // units: for few sequences, and for weights that no thread can keep in its own cache.
+  void backward(const PackedBatch& batch, Steps steps, const Scalar* dy, Scalar* dx,
+                LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  void clear_gradients(LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
+  // Adds, for each parameter, one sum over the rows of these steps in ascending order.
+  void accumulate_gradients(const PackedBatch& batch, Steps steps, const Scalar* x, Index x_stride,
+                            LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
+  void get_gradients(const LayerWorkspace<Scalar>& w, Scalar* gradient,
+                     Workers& workers) const noexcept;
+
+  // Forward and backward for the whole batch, all workers on one step at a time, each with some of
+  // the hidden units: for few sequences, and for weights that no thread can keep in its own cache.
   void forward_together(const PackedBatch& batch, const Scalar* x, Index x_stride,
                         LayerWorkspace<Scalar>& w, Workers& workers) const;
-  void backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
+  void backward_together(const PackedBatch& batch, Steps steps, const Scalar* dy, Scalar* dx,
                          LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
-  // The gradient of the parameters, once BPTT is through for all sequences: each element is one sum
-  // over all rows in ascending order.
-  void weight_gradients(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                        LayerWorkspace<Scalar>& w, Scalar* gradient,
-                        Workers& workers) const noexcept;
 
   // h_t of all rows (R, Hp).
   const Scalar* output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
@@ -112,9 +123,10 @@ class RecurrentLayer {
     return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;
   }
   void pack_block(const Scalar* parameters, Index block) noexcept;
-  // Columns [begin, end) of all gradient panels, one behind the other.
-  void gradient_columns(const PackedBatch& batch, const Scalar* x, Index x_stride,
-                        LayerWorkspace<Scalar>& w, Index begin, Index end) const noexcept;
+  // The same for the columns [begin, end) of the gradient panels [block_begin, block_end).
+  void accumulate_panels(const PackedBatch& batch, Steps steps, const Scalar* x, Index x_stride,
+                         LayerWorkspace<Scalar>& w, Index block_begin, Index block_end, Index begin,
+                         Index end) const noexcept;
   void unpack_gradient(const LayerWorkspace<Scalar>& w, Index block,
                        Scalar* gradient) const noexcept;
 

@@ -42,21 +42,16 @@ class RecurrentStack {
   // All layers and steps of the sequences [n_begin, n_end), from the initial states in w.
   void forward(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  // From the state gradients in w and dy (R, Hp of the top layer, or null). dx (R, I padded to the
-  // block) or null.
-  void backward(const PackedBatch& batch, const Scalar* dy, Scalar* dx, const Dropout& dropout,
-                StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  // Whether all workers should go through the batch together, step by step (forward_together and
-  // backward_together), and not each with sequences of its own. The bits are the same.
+  // Whether all workers should go through the batch together, step by step, and not each with
+  // sequences of its own. The bits are the same.
   bool works_together(const PackedBatch& batch, int n_threads) const noexcept;
   void forward_together(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                         StackWorkspace<Scalar>& w, Workers& workers) const;
-  void backward_together(const PackedBatch& batch, const Scalar* dy, Scalar* dx,
-                         const Dropout& dropout, StackWorkspace<Scalar>& w,
-                         Workers& workers) const noexcept;
-  void weight_gradients(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
-                        StackWorkspace<Scalar>& w, Scalar* gradient,
-                        Workers& workers) const noexcept;
+  // BPTT of the whole batch, from the state gradients in w and dy (R, Hp of the top layer, or null)
+  // to dx (R, I padded to the block, or null) and the gradient of the parameters.
+  void backward(const PackedBatch& batch, const Scalar* x, const Scalar* dy, Scalar* dx,
+                const Dropout& dropout, StackWorkspace<Scalar>& w, Scalar* gradient,
+                Workers& workers) const;
 
   // Multiply-adds of the matrix products for one row of input, forward.
   double multiply_adds_per_row() const noexcept;

@@ -112,10 +112,9 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
 }
 
 template <class Scalar>
-void Network<Scalar>::weight_gradients(const Scalar* x, const Dropout& dropout,
-                                       NetworkWorkspace<Scalar>& w, Scalar* gradient,
-                                       Workers& workers) const noexcept {
-  stack_.weight_gradients(w.batch, x, dropout, w.stack, gradient, workers);
+void Network<Scalar>::backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                               Scalar* gradient, Workers& workers) const {
+  stack_.backward(w.batch, x, dy(w), nullptr, dropout, w.stack, gradient, workers);
   head_.weight_gradients(w.pooled.data(), w.dscores.data(), w.batch.n_sequences(),
                          w.head_gradient_panels.data(), gradient + stack_.n_parameters(), workers);
 }
@@ -129,7 +128,7 @@ void Network<Scalar>::predict(const Scalar* x, bool with_link, int n_threads,
       stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows()), n_threads);
   const Index K = spec_.n_outputs;
   run_with_workers(threads, [&](Workers& workers) {
-    run(x, none, w, false, workers, [&](Index n_begin, Index n_end) {
+    forward(x, none, w, workers, [&](Index n_begin, Index n_end) {
       for (Index n = n_begin; n < n_end; ++n) {
         std::copy_n(w.scores.data() + n * padded_outputs(), K, outputs + n * K);
         if (with_link) apply_link(spec_.link, outputs + n * K, K);

@@ -61,37 +61,32 @@ class Network {
   // Memory for w.batch, in inference or (`training`) with what BPTT needs.
   void reserve(NetworkWorkspace<Scalar>& w, bool training, const Dropout& dropout) const;
 
-  // The whole batch: from x to w.scores, from zero initial states; then, where `after_scores` is
-  // given, after_scores(n_begin, n_end), which turns the scores of some sequences into w.dscores,
-  // and back from there to the gate gradients of every layer.
+  // The whole batch, from zero initial states: from x to w.scores, and then after_scores(n_begin,
+  // n_end) for all sequences.
   template <class AfterScores>
-  void run(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w, bool backward,
-           Workers& workers, AfterScores&& after_scores) const {
+  void forward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+               Workers& workers, AfterScores&& after_scores) const {
     const std::vector<Index> cuts = stack_.split(w.batch, workers.size());
-    if (!stack_.works_together(w.batch, workers.size())) {
-      workers.each_between(cuts, [&](Index n_begin, Index n_end) {
+    const bool together = stack_.works_together(w.batch, workers.size());
+    if (together) {
+      start(w, 0, w.batch.n_sequences());
+      stack_.forward_together(w.batch, x, dropout, w.stack, workers);
+    }
+    workers.each_between(cuts, [&](Index n_begin, Index n_end) {
+      if (!together) {
         start(w, n_begin, n_end);
         stack_.forward(w.batch, x, dropout, w.stack, n_begin, n_end);
-        score(dropout, w, n_begin, n_end);
-        after_scores(n_begin, n_end);
-        if (!backward) return;
-        backward_head(dropout, w, n_begin, n_end);
-        stack_.backward(w.batch, dy(w), nullptr, dropout, w.stack, n_begin, n_end);
-      });
-      return;
-    }
-    start(w, 0, w.batch.n_sequences());
-    stack_.forward_together(w.batch, x, dropout, w.stack, workers);
-    workers.each_between(cuts, [&](Index n_begin, Index n_end) {
+      }
       score(dropout, w, n_begin, n_end);
       after_scores(n_begin, n_end);
-      if (backward) backward_head(dropout, w, n_begin, n_end);
     });
-    if (backward) stack_.backward_together(w.batch, dy(w), nullptr, dropout, w.stack, workers);
   }
-  // The gradient of all parameters, after backward for all sequences.
-  void weight_gradients(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                        Scalar* gradient, Workers& workers) const noexcept;
+  // From w.dscores of some sequences to the gradients of what the stack put out.
+  void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
+                     Index n_end) const noexcept;
+  // From there to the gradient of all parameters.
+  void backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                Scalar* gradient, Workers& workers) const;
 
   // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
   void predict(const Scalar* x, bool with_link, int n_threads, NetworkWorkspace<Scalar>& w,
@@ -99,12 +94,10 @@ class Network {
 
  private:
   Index width() const noexcept { return stack_.top().padded_hidden_size(); }
-  // Zero initial states; pooling and head; the same backward, down to the gradient of the states.
+  // Zero initial states; pooling and head.
   void start(NetworkWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
              Index n_end) const noexcept;
-  void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
-                     Index n_end) const noexcept;
   // The gradient of every h_t of the top layer, or null where only the last has one.
   const Scalar* dy(const NetworkWorkspace<Scalar>& w) const noexcept {
     return spec_.pooling == Pooling::kLast ? nullptr : w.dy.data();

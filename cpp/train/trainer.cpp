@@ -102,9 +102,11 @@ double Trainer<Scalar>::weighted_loss_sum(const Batch& batch,
 template <class Scalar>
 void Trainer<Scalar>::differentiate(const Batch& batch, const Targets<Scalar>& targets,
                                     Scalar* gradient, Workers& workers) {
-  network_.run(batch.x, batch.dropout, workspace_, true, workers,
-               [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
-  network_.weight_gradients(batch.x, batch.dropout, workspace_, gradient, workers);
+  network_.forward(batch.x, batch.dropout, workspace_, workers, [&](Index n_begin, Index n_end) {
+    compare(batch, targets, n_begin, n_end);
+    network_.backward_head(batch.dropout, workspace_, n_begin, n_end);
+  });
+  network_.backward(batch.x, batch.dropout, workspace_, gradient, workers);
 }
 
 template <class Scalar>
