@@ -151,8 +151,9 @@ TrainingSums Trainer<Scalar>::evaluate(const Scalar* parameters,
       network_.reserve(workspace_, false, batch.dropout);
       workspace_.dscores.reserve(
           checked_product(workspace_.batch.n_sequences(), network_.padded_outputs()));
-      network_.run(batch.x, batch.dropout, workspace_, false, workers,
-                   [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
+      network_.forward(
+          batch.x, batch.dropout, workspace_, workers,
+          [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
       sums.loss += weighted_loss_sum(batch, targets);
       sums.weight += batch.weight_sum;
       sums.interrupted = run.interrupted && run.interrupted();
