@@ -10,6 +10,7 @@ from lstmcore import layers
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._config import show_config
 from lstmcore._containers import from_channels_first, from_padded
+from lstmcore._files_load import load
 from lstmcore._inference import Gates
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import SequenceScaler
@@ -25,5 +26,6 @@ __all__ = [
     "from_channels_first",
     "from_padded",
     "layers",
+    "load",
     "show_config",
 ]

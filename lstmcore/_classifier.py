@@ -138,6 +138,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     array([0, 1])
     """
 
+    _kind = "LSTMClassifier"
+
     def __init__(
         self,
         *,

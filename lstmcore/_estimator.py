@@ -20,6 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
 from lstmcore._dataset import check_weights, merge_samples
+from lstmcore._files import Savable
+from lstmcore._files_estimators import estimator_record
 from lstmcore._inference import predict
 from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._inspection import InspectionMixin
@@ -65,7 +67,7 @@ class Head:
     fitted: dict[str, Any]
 
 
-class BaseLSTM(InspectionMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseLSTM(InspectionMixin, Savable, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that learn one target per sequence.
 
     The parameters and the fitted attributes are documented where they are used: in
@@ -334,6 +336,9 @@ class BaseLSTM(InspectionMixin, BaseEstimator, metaclass=ABCMeta):
             name: self.coefs_[offset : offset + math.prod(shape)].reshape(shape)
             for name, (shape, offset) in self.layout_.items()
         }
+
+    def _record(self) -> dict[str, Any]:
+        return estimator_record(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fitted state without what can be rebuilt from it."""

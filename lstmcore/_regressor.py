@@ -132,6 +132,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     True
     """
 
+    _kind = "LSTMRegressor"
+
     def __init__(
         self,
         *,

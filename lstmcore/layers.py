@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcore import _core
+from lstmcore._files import Savable
 from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._live_parameters import LiveParameters, named_views
 from lstmcore._sequences import as_numbers
@@ -36,7 +37,7 @@ class _Cache:
     version: int
 
 
-class LSTM:
+class LSTM(Savable):
     """One LSTM layer, or several on top of each other.
 
     For each time step, with the gates in the order i, f, g, o::
@@ -85,8 +86,7 @@ class LSTM:
     [(4, 8), (0, 8)]
     """
 
-    _stack: Any  # of the core; rebuilt from the parameters when needed
-    _live: LiveParameters
+    _kind = "layers.LSTM"
 
     def __init__(
         self,

@@ -1,0 +1,129 @@
+"""Making objects of files again: the closed table of what there can be in one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lstmcore._classifier import LSTMClassifier
+from lstmcore._files import read_record
+from lstmcore._files_estimators import require, require_fitting_sizes, restore_estimator
+from lstmcore._regressor import LSTMRegressor
+from lstmcore.layers import LSTM
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+
+def _restore_classifier(record: dict[str, Any]) -> LSTMClassifier:
+    model = restore_estimator(LSTMClassifier, record)
+    if hasattr(model, "coefs_"):
+        classes = getattr(model, "classes_", None)
+        require(isinstance(classes, np.ndarray) and classes.ndim == 1, "it has no classes_")
+        require(hasattr(model, "_multilabel"), "it does not say whether it is multilabel")
+        binary = model.n_outputs_ == 1 and not model._multilabel
+        expected = 2 if binary else model.n_outputs_
+        require(
+            len(model.classes_) == expected,
+            f"it has {len(model.classes_)} classes, but its network tells {expected} apart",
+        )
+    return model
+
+
+def _restore_regressor(record: dict[str, Any]) -> LSTMRegressor:
+    model = restore_estimator(LSTMRegressor, record)
+    if hasattr(model, "coefs_"):
+        require(hasattr(model, "_flat_targets"), "it does not say which shape y had")
+        require(not model._flat_targets or model.n_outputs_ == 1, "its y had two shapes")
+        for name in ("target_mean_", "target_scale_"):
+            values = getattr(model, name, None)
+            require(
+                isinstance(values, np.ndarray)
+                and values.dtype == np.float64
+                and values.shape == (model.n_outputs_,),
+                f"its {name} does not suit its {model.n_outputs_} outputs",
+            )
+    return model
+
+
+def _restore_lstm(record: dict[str, Any]) -> LSTM:
+    names = ("input_size", "hidden_size", "num_layers")
+    values = record.get("_live")
+    require(
+        record.keys() == {*names, "dtype", "n_jobs", "_live"}
+        and all(type(record[name]) is int and record[name] >= 1 for name in names)
+        and (record["n_jobs"] is None or (type(record["n_jobs"]) is int and record["n_jobs"] != 0)),
+        "its settings are not those of LSTM",
+    )
+    require(
+        isinstance(values, np.ndarray)
+        and values.ndim == 1
+        and record["dtype"] in ("float32", "float64")
+        and values.dtype == record["dtype"],
+        "its parameters are no vector of its dtype",
+    )
+    n_layers, size = record["num_layers"], record["hidden_size"]
+    require(n_layers <= values.size, f"its layers need more than {values.size} parameters")  # type: ignore[union-attr]
+    require_fitting_sizes(record["input_size"], (size,) * n_layers, 1, values.size)  # type: ignore[union-attr]
+    layer = LSTM.__new__(LSTM)
+    layer.__setstate__(record)
+    return layer
+
+
+_KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "LSTMClassifier": _restore_classifier,
+    "LSTMRegressor": _restore_regressor,
+    "layers.LSTM": _restore_lstm,
+}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load what was saved by the method ``save`` of an estimator or a layer.
+
+    Files are data: nothing in them is ever run, so a file of unknown origin can at worst hold a bad
+    model. Every file that is not, to the last bit, one that ``save`` wrote is refused.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    model : LSTMClassifier, LSTMRegressor or layers.LSTM
+        It predicts the same bits as the one that was saved, is cloned alike, and, with
+        ``warm_start=True``, goes on training to the same bits.
+
+    Raises
+    ------
+    OSError
+        If the file can't be opened or read.
+    TypeError
+        If ``path`` is no path.
+    ValueError
+        If the file is no file of lstmcore, is damaged, contradicts itself, or comes from a later
+        version whose format this one does not know.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import lstmcore
+    >>> X, y = [np.ones((3, 1)), np.zeros((2, 1))], ["one", "none"]
+    >>> model = lstmcore.LSTMClassifier(hidden_size=4, max_iter=5, tol=None).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     loaded = lstmcore.load(path)
+    >>> bool((loaded.predict_proba(X) == model.predict_proba(X)).all())
+    True
+    """
+    try:
+        kind, record = read_record(path)
+        if kind not in _KINDS:
+            raise ValueError(f"it holds a {kind!r}, which is none of {list(_KINDS)}")
+        return _KINDS[kind](record)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} can't be loaded: {error}.") from error

@@ -1,0 +1,57 @@
+"""Makes the golden files of a release: `python tests/files/golden/make.py`, once, before it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lstmcore
+from lstmcore import LSTMClassifier, LSTMRegressor, layers
+
+FOLDER = Path(__file__).parent
+
+
+def sequences() -> list[np.ndarray]:
+    """Sequences that are the same everywhere, whatever NumPy's generators do."""
+    lengths = (5, 0, 3, 8, 1, 6)
+    return [((np.arange(t * 2.0) * 7 + 3 * t) % 11 / 5 - 1).reshape(t, 2) for t in lengths]
+
+
+def models() -> dict[str, Any]:
+    """Models with all that a file may hold."""
+    X = sequences()
+    settings = {"max_iter": 3, "tol": None, "random_state": 0, "batch_size": 4}
+    classifier = LSTMClassifier(hidden_size=(3, 2), warm_start=True, dropout=0.25, **settings)
+    regressor = LSTMRegressor(hidden_size=3, dtype="float64", pooling="max", **settings)
+    labels = np.array(["ant", "bee", "cat"])[np.arange(6) % 3]
+    numbers = np.stack([np.arange(6.0), np.arange(6.0) ** 2], axis=1)
+    return {
+        "classifier": classifier.fit(X, labels),
+        "regressor": regressor.fit(X, numbers),
+        "lstm": layers.LSTM(2, 3, 2, random_state=0),
+    }
+
+
+def outputs(model: Any) -> list[list[str]]:
+    """What a model makes of the sequences, to the last bit."""
+    if isinstance(model, layers.LSTM):
+        y, (h, c) = model(sequences())
+        parts = [*y, h, c]
+    else:
+        parts = [model.predict(sequences())]
+        parts += [model.predict_proba(sequences())] if hasattr(model, "classes_") else []
+    return [
+        [value.hex() if isinstance(value, float) else value for value in part.ravel().tolist()]
+        for part in parts
+    ]
+
+
+if __name__ == "__main__":
+    folder = FOLDER / lstmcore.__version__
+    folder.mkdir(exist_ok=True)
+    for name, model in models().items():
+        model.save(folder / f"{name}.safetensors")
+        (folder / f"{name}.json").write_text(json.dumps(outputs(model), indent=1) + "\n")

@@ -1,0 +1,54 @@
+"""Models to be saved, one of every kind, and how to tell whether two are equal."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from estimators.problems import PROBLEMS, estimator, ragged_sequences, targets
+
+from lstmcore import layers
+
+X = ragged_sequences()
+NEW_X = ragged_sequences(seed=9)
+
+
+def fitted(problem: str = "binary", **parameters: Any) -> Any:
+    """A fitted estimator."""
+    return estimator(problem, **parameters).fit(X, targets(problem))
+
+
+def every_model() -> dict[str, Any]:
+    """One model of every kind that a file may hold, by name."""
+    models = {problem: fitted(problem) for problem in PROBLEMS}
+    models["stacked, float64, trainable"] = fitted(
+        "multiclass", hidden_size=(5, 3), dtype="float64", pooling="mean", warm_start=True
+    )
+    models["sgd"] = fitted("three outputs", solver="sgd", warm_start=True, loss="huber")
+    models["not fitted"] = estimator("multiclass", hidden_size=(2, 3))
+    models["layer"] = layers.LSTM(3, 7, random_state=0)
+    models["layers"] = layers.LSTM(3, 5, 2, dtype="float64", random_state=0, n_jobs=1)
+    return models
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal: of one type, and to the last bit."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        if a.dtype != b.dtype or a.shape != b.shape:
+            return False
+        return a.tolist() == b.tolist() if a.dtype == object else a.tobytes() == b.tobytes()
+    if dataclasses.is_dataclass(a):
+        return all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b or a != a)
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    """All that a model holds, in an order of its own."""
+    return dict(sorted(model.__getstate__().items()))
