@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _REBUILT = {"_cache", "layout_"}
 _DATACLASSES: dict[str, type[Any]] = {"_spec": NetworkSpec, "_training_state": TrainingState}
 _PRIVATE = {"_multilabel": bool, "_flat_targets": bool}
+_NEEDED = {"_spec", "coefs_", "n_features_in_", "n_outputs_", "missing_features_"}
 _PUBLIC = re.compile("[a-z][a-z0-9_]*_")
 
 
@@ -138,7 +139,7 @@ def _restore_fitted(estimator: BaseLSTM, fitted: dict[str, Any]) -> None:
         else:
             known = _PUBLIC.fullmatch(name) and not hasattr(type(estimator), name)
             require(bool(known) and name not in _REBUILT, f"it has the attribute {name!r}")
-    require({"_spec", "coefs_", "n_features_in_", "n_outputs_"} <= fitted.keys(), "it lacks some")
+    require(fitted.keys() >= _NEEDED, f"it lacks {sorted(_NEEDED - fitted.keys())}")
     spec, coefs = fitted["_spec"], fitted["coefs_"]
     require(isinstance(coefs, np.ndarray) and coefs.ndim == 1, "its coefs_ are no vector")
     require(coefs.dtype == spec.dtype, f"its coefs_ are of dtype {coefs.dtype}, not {spec.dtype}")
@@ -149,12 +150,20 @@ def _restore_fitted(estimator: BaseLSTM, fitted: dict[str, Any]) -> None:
         network.n_parameters == coefs.size,
         f"its network has {network.n_parameters} parameters, but coefs_ has {coefs.size}",
     )
+    missing = fitted["missing_features_"]
+    require(
+        isinstance(missing, np.ndarray) and missing.dtype == np.intp and missing.ndim == 1,
+        "its missing_features_ are no vector of indices",
+    )
     require(
         type(fitted["n_features_in_"]) is int
         and type(fitted["n_outputs_"]) is int
-        and (fitted["n_features_in_"], fitted["n_outputs_"]) == (spec.input_size, spec.n_outputs),
+        and fitted["n_features_in_"] + len(missing) == spec.input_size
+        and fitted["n_outputs_"] == spec.n_outputs,
         "its network has other numbers of features or outputs than the estimator",
     )
+    inside = np.isin(missing, np.arange(fitted["n_features_in_"])).all()
+    require(bool(inside), f"its missing_features_ are {missing}")
     names = fitted.get("feature_names_in_", np.empty(0, object))
     require(isinstance(names, np.ndarray) and names.dtype == object, "its feature names are none")
     if "_training_state" in fitted:

@@ -8,6 +8,7 @@ object with one name that says what it is:
 | ``{"float": "nan"}``    | a float that JSON has no number for: nan, inf, -inf        |
 | ``{"tuple": [...]}``    | a tuple                                                    |
 | ``{"dict": {...}}``     | a dict with strings as keys                                |
+| ``{"map": [[k, v], ...]}`` | a dict with other plain values as keys                    |
 | ``{"array": name}``     | an array of the file                                       |
 | ``{"text": name}``      | an array of strings, of which the file holds the code points |
 | ``{"objects": [...]}``  | an array of dtype object that holds strings                |
@@ -85,6 +86,10 @@ class Encoder:
             return {"tuple": self._encode_items(value, place)}
         if isinstance(value, dict) and all(type(key) is str for key in value):
             return {"dict": {k: self.encode(v, f"{place}.{k}") for k, v in value.items()}}
+        if isinstance(value, dict):
+            pairs = [self._encode_items(pair, place) for pair in value.items()]
+            if not any(isinstance(key, list | dict) for key, _ in pairs):
+                return {"map": pairs}
         if type(value) is np.ndarray:
             return self._encode_array(value, place)
         raise ValueError(f"A file can't hold {place}, which is a {type(value).__name__}.")
@@ -151,12 +156,26 @@ def decode(value: Any, arrays: Mapping[str, NDArray[Any]], used: set[str]) -> An
         return tuple(decode(item, arrays, used) for item in content)
     if tag == "dict" and isinstance(content, dict):
         return {name: decode(item, arrays, used) for name, item in content.items()}
+    if tag == "map" and isinstance(content, list):
+        return _map(content, arrays, used)
     if tag == "objects" and isinstance(content, list) and all(type(v) is str for v in content):
         return np.array(content, dtype=object)
     if tag in ("array", "text") and isinstance(content, str) and content in arrays:
         used.add(content)
         return arrays[content] if tag == "array" else _text(arrays[content], content)
     raise ValueError(f"a value is tagged {tag!r}, with a content that does not suit")
+
+
+def _map(pairs: list[Any], arrays: Mapping[str, NDArray[Any]], used: set[str]) -> dict[Any, Any]:
+    """Return a dict of its pairs."""
+    result = {}
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or isinstance(pair[0], list | dict):
+            raise ValueError("a map holds something else than pairs of a plain key and a value")
+        result[pair[0]] = decode(pair[1], arrays, used)
+    if len(result) < len(pairs):
+        raise ValueError("a map has a key twice")
+    return result
 
 
 def _text(points: NDArray[Any], name: str) -> NDArray[Any]:

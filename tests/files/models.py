@@ -25,6 +25,9 @@ def every_model() -> dict[str, Any]:
     models["stacked, float64, trainable"] = fitted(
         "multiclass", hidden_size=(5, 3), dtype="float64", pooling="mean", warm_start=True
     )
+    holes = [np.where(x > 1, np.nan, x) for x in X]
+    models["holes"] = estimator("multiclass", missing="mask").fit(holes, targets("multiclass"))
+    models["weights"] = fitted("binary", class_weight={0: 1, 1: 3.5})
     models["sgd"] = fitted("three outputs", solver="sgd", warm_start=True, loss="huber")
     models["not fitted"] = estimator("multiclass", hidden_size=(2, 3))
     models["layer"] = layers.LSTM(3, 7, random_state=0)

@@ -138,6 +138,8 @@ def test_metadata_requests(path: Path) -> None:
     [
         {"hidden_size": [4, 3]},
         {"hidden_size": (4, np.int64(3))},
+        {"class_weight": {0: 1.0, np.int64(1): 2}},
+        {"class_weight": [{0: 1.0, 1: 2}, {0: 1, 1: 1}]},
         {"learning_rate": np.float32(0.01), "max_grad_norm": None},
         {"verbose": np.True_, "n_jobs": np.int32(-1)},
     ],
@@ -163,7 +165,7 @@ def test_what_has_no_place_is_named(path: Path) -> None:
     with pytest.raises(ValueError, match="no place for the attribute 'note'"):
         model.save(path)
     del model.note
-    model.notes_ = {1: "mine"}
+    model.notes_ = {(1, 2): "mine"}
     with pytest.raises(ValueError, match=r"can't hold fitted\.notes_, which is a dict"):
         model.save(path)
     with pytest.raises(ValueError, match="'dropout' parameter"):
@@ -212,6 +214,7 @@ def test_other_programs_read_the_file(path: Path) -> None:
 VALUES = [
     None,
     [True, -(2**70), 0.1, -0.0, "ü\ud800\x00", math.inf, -math.inf, math.nan],
+    {1: {True: 2}, None: [], -0.5: "a", "b": ()},
     (1, [], (), {}, {"": [()], "dict": {"tuple": 1}}),
     {"a": np.arange(6, dtype=np.int16).reshape(2, 3), "b": np.zeros((0, 3)), "c": np.array(2.0)},
     [np.arange(4)[::-2], np.array(["", "a\x00b"]), np.array([None, "a"])[1:], np.zeros(0, bool)],
@@ -228,7 +231,17 @@ def test_values(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [1j, b"", {1: 2}, {1}, object(), np.array([1j]), np.array([object()]), np.longdouble(1), dict],
+    [
+        1j,
+        b"",
+        {(1,): 2},
+        {1},
+        object(),
+        np.array([1j]),
+        np.array([object()]),
+        np.longdouble(1),
+        dict,
+    ],
     ids=range(9),
 )
 def test_values_without_a_place(value: Any) -> None:
