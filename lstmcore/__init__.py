@@ -9,8 +9,9 @@ from importlib.metadata import version
 from lstmcore import layers
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._config import show_config
-from lstmcore._containers import from_channels_first, from_padded
+from lstmcore._containers import from_awkward, from_channels_first, from_padded
 from lstmcore._files_load import load
+from lstmcore._frames import from_long, labels_from_long
 from lstmcore._inference import Gates
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import SequenceScaler
@@ -23,8 +24,11 @@ __all__ = [
     "LSTMRegressor",
     "SequenceScaler",
     "__version__",
+    "from_awkward",
     "from_channels_first",
+    "from_long",
     "from_padded",
+    "labels_from_long",
     "layers",
     "load",
     "show_config",

@@ -103,3 +103,74 @@ def from_channels_first(X: Any) -> Any:
             f"X must have the shape (n_samples, n_channels, n_timesteps), got {array.shape}."
         )
     return array.transpose(0, 2, 1)
+
+
+def from_awkward(X: Any) -> list[NDArray[Any]]:
+    """Take sequences out of an Awkward Array.
+
+    Parameters
+    ----------
+    X : awkward.Array
+        Of type ``n * var * {"a": float, "b": float}``, where each field is a feature, of type
+        ``n * var * n_features * float``, or ``n * var * float`` for a single feature. Missing
+        values become NaN.
+
+    Returns
+    -------
+    sequences : list of ndarray of shape (T_i, n_features)
+        What every estimator and layer takes as X. float32 where all values are, else float64.
+
+    Raises
+    ------
+    TypeError
+        If ``X`` is no ``awkward.Array``.
+    ValueError
+        If it has another type, or time steps with different numbers of features.
+
+    Examples
+    --------
+    >>> import awkward as ak
+    >>> import lstmcore
+    >>> X = ak.Array([[{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": None}], []])
+    >>> [x.tolist() for x in lstmcore.from_awkward(X)]
+    [[[1.0, 2.0], [3.0, nan]], []]
+    """
+    if not type(X).__module__.startswith("awkward."):
+        raise TypeError(f"X must be an awkward.Array, got {type(X).__name__}.")
+    import awkward as ak
+
+    if ak.fields(X):
+        columns = [_flat_numbers(ak, X[name], f"field {name!r} of X") for name in ak.fields(X)]
+        rows = np.stack(columns, axis=1)
+    elif X.ndim == 2:
+        rows = _flat_numbers(ak, X, "X")[:, None]
+    elif X.ndim == 3:
+        steps = ak.flatten(X, axis=1)
+        widths = ak.to_numpy(ak.num(steps, axis=1))
+        if len(widths) and (widths != widths[0]).any():
+            row = int((widths != widths[0]).argmax())
+            raise ValueError(
+                "All time steps of X must have the same number of features: the first has "
+                f"{widths[0]}, step {row}, counted over all sequences, has {widths[row]}."
+            )
+        flat = _flat_numbers(ak, steps, "X")
+        rows = flat.reshape(len(widths), widths[0] if len(widths) else 0)
+    else:
+        raise ValueError(
+            "X must be of type n * var * {fields}, n * var * n_features * float or n * var * "
+            f"float, got {X.type}."
+        )
+    counts = ak.to_numpy(ak.num(X, axis=1))
+    return np.split(rows, np.cumsum(counts)[:-1]) if len(counts) else []
+
+
+def _flat_numbers(ak: Any, nested: Any, name: str) -> NDArray[Any]:
+    """Return all numbers of a nested array one after the other, NaN where one is missing."""
+    try:
+        flat = ak.to_numpy(ak.fill_none(ak.flatten(nested, axis=-1), np.nan))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} can't be made an array of numbers: {error}") from error
+    if flat.ndim != 1 or flat.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got the type {nested.type}.")
+    numbers: NDArray[Any] = flat
+    return numbers.astype(np.float32 if flat.dtype == np.float32 else np.float64, copy=False)
