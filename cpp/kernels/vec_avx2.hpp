@@ -41,6 +41,11 @@ struct VecFloat32 {
     const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted.reg), kMantissa);
     return {_mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(kBias << kMantissa)))};
   }
+  // a 2^n + c, rounded once; `shifted` holds n as pow2 wants it.
+  template <int kMantissa, int kBias>
+  static V fma_pow2(V a, V, V shifted, V c) noexcept {
+    return fma(a, pow2<kMantissa, kBias>(shifted), c);
+  }
 };
 
 struct VecFloat64 {
@@ -75,6 +80,10 @@ struct VecFloat64 {
     const __m256i n = _mm256_slli_epi64(_mm256_castpd_si256(shifted.reg), kMantissa);
     const __m256i bias = _mm256_set1_epi64x(static_cast<long long>(kBias) << kMantissa);
     return {_mm256_castsi256_pd(_mm256_add_epi64(n, bias))};
+  }
+  template <int kMantissa, int kBias>
+  static V fma_pow2(V a, V, V shifted, V c) noexcept {
+    return fma(a, pow2<kMantissa, kBias>(shifted), c);
   }
 };
 

@@ -47,6 +47,11 @@ struct VecFloat32 {
     const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted.reg), kMantissa);
     return {_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(kBias << kMantissa)))};
   }
+  // a 2^n + c, rounded once; `shifted` holds n as pow2 wants it.
+  template <int kMantissa, int kBias>
+  static V fma_pow2(V a, V n, V, V c) noexcept {
+    return {_mm512_add_ps(_mm512_scalef_ps(a.reg, n.reg), c.reg)};
+  }
 };
 
 struct VecFloat64 {
@@ -81,6 +86,10 @@ struct VecFloat64 {
     const __m512i n = _mm512_slli_epi64(_mm512_castpd_si512(shifted.reg), kMantissa);
     const __m512i bias = _mm512_set1_epi64(static_cast<long long>(kBias) << kMantissa);
     return {_mm512_castsi512_pd(_mm512_add_epi64(n, bias))};
+  }
+  template <int kMantissa, int kBias>
+  static V fma_pow2(V a, V n, V, V c) noexcept {
+    return {_mm512_add_pd(_mm512_scalef_pd(a.reg, n.reg), c.reg)};
   }
 };
 

@@ -93,6 +93,11 @@ struct PlainVec {
       return scalar((bits(shifted.lane[l]) << kMantissa) + (Bits{kBias} << kMantissa));
     });
   }
+  // a 2^n + c, rounded once.
+  template <int kMantissa, int kBias>
+  static PlainVec fma_pow2(PlainVec a, PlainVec, PlainVec shifted, PlainVec c) noexcept {
+    return fma(a, pow2<kMantissa, kBias>(shifted), c);
+  }
 };
 
 using VecFloat32 = PlainVec<float, unsigned, 4>;
