@@ -3,15 +3,18 @@
 # Arrays must be C-contiguous and have exactly the dtype that is named; anything else is a
 # ValueError that names the argument. A batch is packed: sequences sorted by length, longest first;
 # n_active (T,) counts those alive at each step; row sum(n_active[:t]) + n of x is step t of the
-# n-th longest sequence. Gates come in the order input, forget, candidate, output.
+# n-th longest sequence. Gates come in the order i, f, g, o of an LSTM, r, z, n of a
+# GRU. Cells without a state c give an empty list for it and take None.
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Floats = TypeVar("_Floats", NDArray[np.float32], NDArray[np.float64])
+# "kind": "lstm", "gru" or "rnn"; "reset_after" of a GRU, "relu" of an RNN
+_Cell: TypeAlias = Mapping[str, object]
 _Layout: TypeAlias = list[tuple[str, tuple[int, ...], int]]
 _Index: TypeAlias = NDArray[np.intp]
 # x, n_active, step_ptr, samples, sample_ptr
@@ -32,7 +35,14 @@ class RecurrentCacheFloat32: ...
 
 @final
 class RecurrentStackFloat32:
-    def __init__(self, input_size: int, hidden_sizes: Sequence[int], isa: str = "") -> None: ...
+    def __init__(
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        isa: str = "",
+        *,
+        cell: _Cell = ...,
+    ) -> None: ...
     @property
     def n_parameters(self) -> int: ...
     @property
@@ -73,14 +83,14 @@ class RecurrentStackFloat32:
     ]: ...
     def gates(
         self, cache: RecurrentCacheFloat32, layer: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
     def step(
         self,
         x: NDArray[np.float32],
         h: NDArray[np.float32],
-        c: NDArray[np.float32],
+        c: NDArray[np.float32] | None,
         h_out: NDArray[np.float32],
-        c_out: NDArray[np.float32],
+        c_out: NDArray[np.float32] | None,
     ) -> None: ...
 
 @final
@@ -94,6 +104,7 @@ class NetworkFloat32:
         pooling: str,
         link: str,
         dropout: float,
+        cell: _Cell = ...,
         isa: str = "",
     ) -> None: ...
     @property
@@ -174,7 +185,14 @@ class RecurrentCacheFloat64: ...
 
 @final
 class RecurrentStackFloat64:
-    def __init__(self, input_size: int, hidden_sizes: Sequence[int], isa: str = "") -> None: ...
+    def __init__(
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        isa: str = "",
+        *,
+        cell: _Cell = ...,
+    ) -> None: ...
     @property
     def n_parameters(self) -> int: ...
     @property
@@ -215,14 +233,14 @@ class RecurrentStackFloat64:
     ]: ...
     def gates(
         self, cache: RecurrentCacheFloat64, layer: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
     def step(
         self,
         x: NDArray[np.float64],
         h: NDArray[np.float64],
-        c: NDArray[np.float64],
+        c: NDArray[np.float64] | None,
         h_out: NDArray[np.float64],
-        c_out: NDArray[np.float64],
+        c_out: NDArray[np.float64] | None,
     ) -> None: ...
 
 @final
@@ -236,6 +254,7 @@ class NetworkFloat64:
         pooling: str,
         link: str,
         dropout: float,
+        cell: _Cell = ...,
         isa: str = "",
     ) -> None: ...
     @property

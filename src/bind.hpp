@@ -14,6 +14,9 @@ void bind_stack(pybind11::module_& module);
 void bind_network(pybind11::module_& module);
 void bind_trainer(pybind11::module_& module);
 
+// Throws std::invalid_argument for an option or a value that no cell has.
+CellSpec cell_from(const pybind11::dict& options);
+
 // [(name, shape, offset), ...] with tuples for shapes.
 pybind11::list layout_list(const std::vector<ParameterEntry>& entries);
 

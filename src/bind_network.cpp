@@ -38,11 +38,12 @@ Array<Scalar> predict(NetworkHandle<Scalar>& self, const py::object& x_object,
 template <class Scalar>
 void bind(py::module_& module, const char* name) {
   using Bound = NetworkHandle<Scalar>;
-  py::class_<Bound>(module, name, "LSTM stack, pooling, dense head and link.")
+  py::class_<Bound>(module, name, "Recurrent stack, pooling, dense head and link.")
       .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, Index n_outputs,
                        const std::string& pooling, const std::string& link, double dropout,
-                       const std::string& isa) {
-             network_layout(input_size, hidden_sizes, n_outputs);  // checks the sizes
+                       const py::dict& cell_options, const std::string& isa) {
+             const CellSpec cell = cell_from(cell_options);
+             network_layout(cell, input_size, hidden_sizes, n_outputs);  // checks the sizes
              if (!(dropout >= 0.0 && dropout < 1.0)) {
                throw std::invalid_argument("dropout is " + std::to_string(dropout) +
                                            ", expected 0 <= dropout < 1");
@@ -52,19 +53,21 @@ void bind(py::module_& module, const char* name) {
                                     n_outputs,
                                     pooling_from_name(pooling),
                                     link_from_name(link),
-                                    dropout};
+                                    dropout,
+                                    cell};
              return std::make_unique<Bound>(spec, select_kernels(isa));
            }),
            py::arg("input_size"), py::arg("hidden_sizes"), py::arg("n_outputs"), py::kw_only(),
-           py::arg("pooling"), py::arg("link"), py::arg("dropout"), py::arg("isa") = "")
+           py::arg("pooling"), py::arg("link"), py::arg("dropout"), py::arg("cell") = py::dict(),
+           py::arg("isa") = "")
       .def_property_readonly("n_parameters",
                              [](const Bound& self) { return self.network.n_parameters(); })
-      .def_property_readonly(
-          "layout",
-          [](const Bound& self) {
-            const NetworkSpec& spec = self.network.spec();
-            return layout_list(network_layout(spec.input_size, spec.hidden_sizes, spec.n_outputs));
-          })
+      .def_property_readonly("layout",
+                             [](const Bound& self) {
+                               const NetworkSpec& spec = self.network.spec();
+                               return layout_list(network_layout(
+                                   spec.cell, spec.input_size, spec.hidden_sizes, spec.n_outputs));
+                             })
       .def_property_readonly("isa", [](const Bound& self) { return self.network.kernels().name; })
       .def("set_parameters", &set_parameters<Scalar>, py::arg("parameters"),
            "Copies the flat parameters (P,) into packed panels.")

@@ -40,10 +40,11 @@ class StackHandle {
   using SharedCache = std::shared_ptr<Cache<Scalar>>;
   using States = std::vector<Array<Scalar>>;
 
-  StackHandle(Index input_size, const std::vector<Index>& hidden_sizes, const Kernels& kernels)
+  StackHandle(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes,
+              const Kernels& kernels)
       : kernels_(&kernels),
-        entries_(stack_layout(input_size, hidden_sizes)),
-        stack_(input_size, hidden_sizes, true, kernels.table<Scalar>()) {
+        entries_(stack_layout(cell, input_size, hidden_sizes)),
+        stack_(cell, input_size, hidden_sizes, true, kernels.table<Scalar>()) {
     stack_.reserve_panels();
   }
 
@@ -87,7 +88,7 @@ class StackHandle {
     const Index I = stack_.input_size();
     const Index padded_inputs = round_up(I, kBlock<Scalar>);
     const States dh_n = states(dh_object, "dh_n", N);
-    const States dc_n = states(dc_object, "dc_n", N);
+    const States dc_n = cell_states(dc_object, "dc_n", N);
     const Scalar* dy = nullptr;
     if (!dy_object.is_none()) {
       const auto given = as_array<Scalar>(dy_object, "dy", {R, top.hidden_size()});
@@ -117,11 +118,11 @@ class StackHandle {
     py::list dc_0;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       auto dh = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
-      auto dc = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
+      Array<Scalar> dc = new_cell_state(l, N);
       stack_.layer(l).get_state_gradient(layer_of(memory, l), batch, dh.mutable_data(),
                                          dc.mutable_data());
       dh_0.append(dh);
-      dc_0.append(dc);
+      if (stack_.cell().has_cell_state()) dc_0.append(dc);
     }
     py::object dx_array = py::none();
     if (need_dx) dx_array = unpadded(dx, R, I, padded_inputs);
@@ -137,10 +138,11 @@ class StackHandle {
     const PassMemory<Scalar>& memory = *cache->memory;
     const PackedBatch& batch = memory.batch;
     const Index H = stack_.layer(l).hidden_size();
-    auto gate_array = new_array<Scalar>({batch.n_rows(), 4, H});
-    auto cell_array = new_array<Scalar>({batch.n_rows(), H});
+    auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_gates(), H});
+    Array<Scalar> cell_array = new_cell_state(l, batch.n_rows());
     stack_.layer(l).get_gates(memory.workspace.layers[static_cast<std::size_t>(l)], batch,
                               gate_array.mutable_data(), cell_array.mutable_data());
+    if (!stack_.cell().has_cell_state()) return py::make_tuple(gate_array, py::none());
     return py::make_tuple(gate_array, cell_array);
   }
 
@@ -158,9 +160,15 @@ class StackHandle {
     const auto x = as_array<Scalar>(x_object, "x", {-1, stack_.input_size()});
     const Index N = x.shape(0);
     const auto h = as_array<Scalar>(h_object, "h", {L, N, H});
-    const auto c = as_array<Scalar>(c_object, "c", {L, N, H});
     auto h_out = as_output<Scalar>(h_out_object, "h_out", {L, N, H});
-    auto c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H});
+    Array<Scalar> c;
+    Array<Scalar> c_out;
+    if (stack_.cell().has_cell_state()) {
+      c = as_array<Scalar>(c_object, "c", {L, N, H});
+      c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H});
+    } else if (!c_object.is_none() || !c_out_object.is_none()) {
+      require_cell_state("c and c_out");
+    }
     if (N == 0) return;
     auto loan = pool_->borrow();
     const PackedBatch& batch = loan->batch;
@@ -216,6 +224,21 @@ class StackHandle {
     return arrays;
   }
 
+  // c of a layer, or its gradient, for n rows; empty for a cell that has none.
+  Array<Scalar> new_cell_state(Index l, Index n) const {
+    const bool is_there = stack_.cell().has_cell_state();
+    return new_array<Scalar>({is_there ? n : 0, stack_.layer(l).hidden_size()});
+  }
+  // The same as states for c, which not every cell has.
+  States cell_states(const py::object& object, const char* name, Index N) const {
+    if (!object.is_none()) require_cell_state(name);
+    return states(object, name, N);
+  }
+  void require_cell_state(const char* name) const {
+    if (stack_.cell().has_cell_state()) return;
+    throw std::invalid_argument(std::string(name) + " must be None: the cell has no state c");
+  }
+
   static const Scalar* padded(const Scalar* from, Index rows, Index width, Index padded_width,
                               AlignedBuffer<Scalar>& buffer) {
     if (width == padded_width) return from;
@@ -237,7 +260,7 @@ class StackHandle {
     assign_batch(batch, n_active, n_sequences);
     const auto x = as_array<Scalar>(x_object, "x", {batch.n_rows(), stack_.input_size()});
     const States h0 = states(h0_object, "h0", n_sequences);
-    const States c0 = states(c0_object, "c0", n_sequences);
+    const States c0 = cell_states(c0_object, "c0", n_sequences);
     stack_.reserve(memory.workspace, batch, cache != nullptr, Dropout{});
     const Scalar* from = x.data();
     {
@@ -265,11 +288,11 @@ class StackHandle {
     py::list c_n;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       auto h = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
-      auto c = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
+      Array<Scalar> c = new_cell_state(l, n_sequences);
       stack_.layer(l).get_final_state(layer_of(memory, l), batch, h.mutable_data(),
                                       c.mutable_data());
       h_n.append(h);
-      c_n.append(c);
+      if (stack_.cell().has_cell_state()) c_n.append(c);
     }
     const RecurrentLayer<Scalar>& top = stack_.top();
     auto y = unpadded(top.output(memory.workspace.layers.back(), batch), batch.n_rows(),
@@ -303,11 +326,14 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
       module, cache_name, "What a forward pass keeps for one backward pass.");
   py::class_<Handle>(module, name, "LSTM layers on top of each other, over packed batches.")
       .def(py::init([](Index input_size, const std::vector<Index>& hidden_sizes,
-                       const std::string& isa) {
-             stack_layout(input_size, hidden_sizes);  // checks the sizes before memory is asked for
-             return std::make_unique<Handle>(input_size, hidden_sizes, select_kernels(isa));
+                       const std::string& isa, const py::dict& options) {
+             const CellSpec cell = cell_from(options);
+             stack_layout(cell, input_size,
+                          hidden_sizes);  // checks the sizes before memory is asked for
+             return std::make_unique<Handle>(cell, input_size, hidden_sizes, select_kernels(isa));
            }),
-           py::arg("input_size"), py::arg("hidden_sizes"), py::arg("isa") = "")
+           py::arg("input_size"), py::arg("hidden_sizes"), py::arg("isa") = "", py::kw_only(),
+           py::arg("cell") = py::dict())
       .def_property_readonly("n_parameters", &Handle::n_parameters)
       .def_property_readonly("layout", &Handle::layout)
       .def_property_readonly("isa", &Handle::isa)

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace lstmcore {
 namespace {
@@ -19,6 +20,17 @@ enum Slot { kCellForward, kCellBackward, kPanelGemm, kOuterAccumulate, kTranspos
 Counter counters[] = {{"cell_forward"},     {"cell_backward"}, {"panel_gemm"},
                       {"outer_accumulate"}, {"transpose"},     {"optimizer"}};
 
+// Runs `kernel` by the clock of a slot.
+template <Slot kSlot, class Kernel, class... Arguments>
+void run_clocked(Kernel kernel, const Arguments&... arguments) noexcept {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  kernel(arguments...);
+  const std::chrono::nanoseconds took = Clock::now() - begin;
+  counters[kSlot].calls.fetch_add(1, std::memory_order_relaxed);
+  counters[kSlot].nanoseconds.fetch_add(took.count(), std::memory_order_relaxed);
+}
+
 // The kernel that Member names in Base's table, with the clock of a slot.
 template <const Kernels& Base, Slot kSlot, auto Member>
 struct Clocked;
@@ -27,21 +39,34 @@ template <const Kernels& Base, Slot kSlot, class Scalar, class... Arguments,
           void (*KernelTable<Scalar>::*Member)(Arguments...) noexcept>
 struct Clocked<Base, kSlot, Member> {
   static void run(Arguments... arguments) noexcept {
-    using Clock = std::chrono::steady_clock;
-    const auto begin = Clock::now();
-    (Base.table<Scalar>().*Member)(arguments...);
-    const std::chrono::nanoseconds took = Clock::now() - begin;
-    counters[kSlot].calls.fetch_add(1, std::memory_order_relaxed);
-    counters[kSlot].nanoseconds.fetch_add(took.count(), std::memory_order_relaxed);
+    run_clocked<kSlot>(Base.table<Scalar>().*Member, arguments...);
   }
 };
+
+// The same for a kernel of a cell.
+template <const Kernels& Base, class Scalar, int kCell>
+CellFunctions<Scalar> clocked_cell() {
+  return {[](const CellForward<Scalar>& s) noexcept {
+            run_clocked<kCellForward>(Base.table<Scalar>().cells[kCell].inputs, s);
+          },
+          [](const CellForward<Scalar>& s) noexcept {
+            run_clocked<kCellForward>(Base.table<Scalar>().cells[kCell].forward, s);
+          },
+          [](const CellBackward<Scalar>& s) noexcept {
+            run_clocked<kCellBackward>(Base.table<Scalar>().cells[kCell].backward, s);
+          }};
+}
+
+template <const Kernels& Base, class Scalar, int... kCells>
+void clock_cells(KernelTable<Scalar>& table, std::integer_sequence<int, kCells...>) {
+  ((table.cells[kCells] = clocked_cell<Base, Scalar, kCells>()), ...);
+}
 
 template <const Kernels& Base, class Scalar>
 KernelTable<Scalar> clocked_table() {
   using Table = KernelTable<Scalar>;
   Table table = Base.table<Scalar>();
-  table.cell_forward = Clocked<Base, kCellForward, &Table::cell_forward>::run;
-  table.cell_backward = Clocked<Base, kCellBackward, &Table::cell_backward>::run;
+  clock_cells<Base>(table, std::make_integer_sequence<int, kCellKernels>{});
   table.panel_gemm = Clocked<Base, kPanelGemm, &Table::panel_gemm>::run;
   table.outer_accumulate = Clocked<Base, kOuterAccumulate, &Table::outer_accumulate>::run;
   table.transpose = Clocked<Base, kTranspose, &Table::transpose>::run;

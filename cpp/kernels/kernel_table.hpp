@@ -2,7 +2,7 @@
 //
 // Legend: T time steps, N sequences, I inputs, H hidden units, R packed rows; B = kBlock<Scalar>
 // hidden units make a block (64 bytes, whatever the vector length, so that every layout and every
-// order of summation is the same on every instruction set); gates in the order i, f, g, o.
+// order of summation is the same on every instruction set); G gates of a cell (cell_shape.hpp).
 //
 // Each output is ONE chain of fused multiply-adds over k in ascending order, started at the bias
 // (or at what is accumulated into): neither tiles, nor threads, nor the vector length can change a
@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/index.hpp"
+#include "kernels/cell_shape.hpp"
 
 namespace lstmcore {
 
@@ -20,31 +21,36 @@ inline constexpr Index kBlock = 64 / static_cast<Index>(sizeof(Scalar));
 template <class Scalar>
 inline constexpr Index kPanel = 4 * kBlock<Scalar>;
 
-// One time step of `rows` sequences for the hidden blocks [block_begin, block_end):
-//   gates = b + x_t W_ih^T + h_{t-1} W_hh^T;  i, f, o = sigmoid; g = tanh
-//   c_t = f c_{t-1} + i g;  h_t = o tanh(c_t)
+// One time step of `rows` sequences for the hidden blocks [block_begin, block_end) and one group of
+// gates: z = b + x_t W_ih^T + h_{t-1} W_hh^T, finished by the cell (kernels/cells/). What a cell
+// does not have is null.
 template <class Scalar>
 struct CellForward {
   Index rows;
   Index block_begin, block_end;
-  Index input_size, hidden_size;  // I, H: the two parts of k
+  Index input_size, hidden_size;  // the two parts of k
   const Scalar* x;                // (rows, I), row stride x_stride; or null, and then
   Index x_stride;
-  const Scalar* start;  // [block][row][4][B]: b + x_t W_ih^T, computed before; may be `gates`
+  Scalar* start;  // [block][row][G][B]: b + x_t W_ih^T, computed before; may be `gates`
   Index start_block_stride;
-  const Scalar* h_prev;  // (rows, H), row stride h_stride
-  Scalar* h;             // (rows, H padded to B), row stride h_stride; may not overlap h_prev
+  const Scalar* recurrent;  // (rows, hidden_size), what W_hh multiplies: h_{t-1} or made from it
+  Index recurrent_stride;
+  const Scalar* panels;  // [block] of [I][gates of the input][B], [H][gates of the hidden state][B]
+  const Scalar* bias;    // [block][G][B]
+  const Scalar* h_prev;  // (rows, H padded to B), row stride h_stride
+  Scalar* h;             // likewise; does not overlap h_prev nor recurrent
   Index h_stride;
   const Scalar* c_prev;  // [block][row][B]
   Scalar* c;             // [block][row][B]; may be c_prev
   Index c_block_stride;
-  const Scalar* panels;  // [block][I + H][4][B]
-  const Scalar* bias;    // [block][4][B]
-  // What BPTT needs; both null in inference.
-  Scalar* gates;  // [block][row][4][B], after their activations
+  // What BPTT needs, null in inference unless another group reads it.
+  Scalar* gates;  // [block][row][G][B], after their activations
   Index gates_block_stride;
   Scalar* tanh_c;  // [block][row][B]
   Index tanh_c_block_stride;
+  // Gates of the group before this one, [block][row][G of that group][B].
+  const Scalar* other_gates;
+  Index other_block_stride;
 };
 
 // One time step of BPTT up to the pre-activations: the gates in the stash are overwritten by the
@@ -54,16 +60,22 @@ struct CellBackward {
   Index rows;
   Index block_begin, block_end;
   const Scalar* dy;  // (rows, H padded), row stride h_stride; gradient of h_t from above, or null
-  const Scalar* dh;  // (rows, H padded), row stride h_stride; gradient of h_t from t + 1
+  Scalar* dh;        // (rows, H padded), row stride h_stride; gradient of h_t from t + 1. Where the
+                     // cell carries h on: out, what reaches h_{t-1} past the weights
   Index h_stride;
-  Scalar* dc;  // [block][row][B]; in: gradient of c_t from t + 1, out: of c_{t-1}
+  const Scalar* h_prev;  // (rows, H padded), row stride h_stride
+  Scalar* dc;            // [block][row][B]; in: gradient of c_t from t + 1, out: of c_{t-1}
   Index dc_block_stride;
   const Scalar* c_prev;  // [block][row][B]
   Index c_block_stride;
   const Scalar* tanh_c;  // [block][row][B]
   Index tanh_c_block_stride;
-  Scalar* gates;  // [block][row][4][B], in: gates, out: their gradients
+  Scalar* gates;  // [block][row][G][B], in: gates, out: their gradients
   Index gates_block_stride;
+  Scalar* other_gates;  // of the other group: the candidate also makes the gradient of z
+  Index other_block_stride;
+  const Scalar* drecurrent;  // (rows, H padded), row stride h_stride; gradient of what the
+                             // candidate multiplied
 };
 
 // C (rows, outputs) = start + A panels, k running over n_k_blocks blocks of k_block columns of A.
@@ -122,10 +134,17 @@ struct OptimizerStep {
   Scalar decoupled_decay;          // AdamW: learning_rate * weight_decay, shrinks the parameter
 };
 
+// What a cell is made of.
+template <class Scalar>
+struct CellFunctions {
+  void (*inputs)(const CellForward<Scalar>&) noexcept;  // x to start, for many rows at once
+  void (*forward)(const CellForward<Scalar>&) noexcept;
+  void (*backward)(const CellBackward<Scalar>&) noexcept;
+};
+
 template <class Scalar>
 struct KernelTable {
-  void (*cell_forward)(const CellForward<Scalar>&) noexcept;
-  void (*cell_backward)(const CellBackward<Scalar>&) noexcept;
+  CellFunctions<Scalar> cells[kCellKernels];
   void (*panel_gemm)(const PanelGemm<Scalar>&) noexcept;
   void (*outer_accumulate)(const OuterAccumulate<Scalar>&) noexcept;
   // to[c * to_stride + r] = from[r * from_stride + c]
@@ -136,6 +155,10 @@ struct KernelTable {
   void (*rmsprop)(const OptimizerStep<Scalar>&) noexcept;
   void (*sigmoid)(const Scalar* x, Scalar* y, Index size) noexcept;
   void (*tanh)(const Scalar* x, Scalar* y, Index size) noexcept;
+
+  const CellFunctions<Scalar>& cell(CellKernel kernel) const noexcept {
+    return cells[static_cast<int>(kernel)];
+  }
 };
 
 // Both dtypes of one instruction set.

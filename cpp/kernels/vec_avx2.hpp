@@ -31,6 +31,10 @@ struct VecFloat32 {
   static V min(V a, V b) noexcept { return {_mm256_min_ps(a.reg, b.reg)}; }
   static V max(V a, V b) noexcept { return {_mm256_max_ps(a.reg, b.reg)}; }
   static V sqrt(V a) noexcept { return {_mm256_sqrt_ps(a.reg)}; }
+  static V where_positive(V a, V yes, V no) noexcept {
+    const auto mask = _mm256_cmp_ps(a.reg, _mm256_setzero_ps(), _CMP_GT_OQ);
+    return {_mm256_blendv_ps(no.reg, yes.reg, mask)};
+  }
   static V abs(V a) noexcept { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m256 mask = _mm256_set1_ps(-0.0F);
@@ -70,6 +74,10 @@ struct VecFloat64 {
   static V min(V a, V b) noexcept { return {_mm256_min_pd(a.reg, b.reg)}; }
   static V max(V a, V b) noexcept { return {_mm256_max_pd(a.reg, b.reg)}; }
   static V sqrt(V a) noexcept { return {_mm256_sqrt_pd(a.reg)}; }
+  static V where_positive(V a, V yes, V no) noexcept {
+    const auto mask = _mm256_cmp_pd(a.reg, _mm256_setzero_pd(), _CMP_GT_OQ);
+    return {_mm256_blendv_pd(no.reg, yes.reg, mask)};
+  }
   static V abs(V a) noexcept { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m256d mask = _mm256_set1_pd(-0.0);

@@ -37,6 +37,10 @@ struct VecFloat32 {
   static V min(V a, V b) noexcept { return {_mm512_min_ps(a.reg, b.reg)}; }
   static V max(V a, V b) noexcept { return {_mm512_max_ps(a.reg, b.reg)}; }
   static V sqrt(V a) noexcept { return {_mm512_sqrt_ps(a.reg)}; }
+  static V where_positive(V a, V yes, V no) noexcept {
+    const auto mask = _mm512_cmp_ps_mask(a.reg, _mm512_setzero_ps(), _CMP_GT_OQ);
+    return {_mm512_mask_blend_ps(mask, no.reg, yes.reg)};
+  }
   static V abs(V a) noexcept { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0F), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m512 mask = _mm512_set1_ps(-0.0F);
@@ -76,6 +80,10 @@ struct VecFloat64 {
   static V min(V a, V b) noexcept { return {_mm512_min_pd(a.reg, b.reg)}; }
   static V max(V a, V b) noexcept { return {_mm512_max_pd(a.reg, b.reg)}; }
   static V sqrt(V a) noexcept { return {_mm512_sqrt_pd(a.reg)}; }
+  static V where_positive(V a, V yes, V no) noexcept {
+    const auto mask = _mm512_cmp_pd_mask(a.reg, _mm512_setzero_pd(), _CMP_GT_OQ);
+    return {_mm512_mask_blend_pd(mask, no.reg, yes.reg)};
+  }
   static V abs(V a) noexcept { return {_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m512d mask = _mm512_set1_pd(-0.0);

@@ -69,6 +69,10 @@ struct PlainVec {
   static PlainVec max(PlainVec a, PlainVec b) noexcept {
     return each([&](int l) { return a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]; });
   }
+  // yes where a > 0, no elsewhere, NaN among it.
+  static PlainVec where_positive(PlainVec a, PlainVec yes, PlainVec no) noexcept {
+    return each([&](int l) { return a.lane[l] > 0 ? yes.lane[l] : no.lane[l]; });
+  }
   static PlainVec sqrt(PlainVec a) noexcept {
     return each([&](int l) {
       if constexpr (sizeof(Scalar) == 4) {

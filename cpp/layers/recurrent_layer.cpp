@@ -1,39 +1,50 @@
-// The loops over time: forward, BPTT, weight gradients. Memory and layouts:
-// recurrent_layer_memory.cpp.
-#include <algorithm>
-
+// The loops over time: forward, BPTT, weight gradients. Memory: recurrent_layer_memory.cpp; the
+// products with weights: gate_group.cpp.
 #include "layers/recurrent_layer.hpp"
+
+#include <algorithm>
 
 namespace lstmcore {
 
 template <class Scalar>
 CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batch,
-                                                         LayerWorkspace<Scalar>& w, Index t,
-                                                         Index n_begin,
+                                                         LayerWorkspace<Scalar>& w,
+                                                         std::size_t group, Index t, Index n_begin,
                                                          Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
-  const Index R = batch.n_rows();
-  const Index row = batch.offset(t) + n_begin;
+  // Where a row of this step stands in what keeps all rows, or the running ones alone.
+  const Index row = w.keeps_history ? batch.offset(t) + n_begin : n_begin;
+  const Index n_rows = w.keeps_history ? batch.n_rows() : batch.n_sequences();
   const Index here = batch.history_row(t) + n_begin;
   const Index previous = batch.previous_history_row(t) + n_begin;
   CellForward<Scalar> step{};
   step.rows = std::min(n_end, batch.n_active(t)) - n_begin;
   step.block_end = n_blocks_;
-  step.input_size = input_size_;
-  step.hidden_size = hidden_size_;
+  groups_[group].set_weights(step);
   step.h_prev = w.h.data() + previous * Hp;
-  step.h = w.h.data() + here * Hp;
   step.h_stride = Hp;
-  step.c_prev = w.c.data() + (w.keeps_history ? previous : n_begin) * B;
-  step.c = w.c.data() + (w.keeps_history ? here : n_begin) * B;
-  step.c_block_stride = cell_stride(w, batch);
-  step.panels = forward_panels_.data();
-  step.bias = bias_.data();
-  if (w.keeps_history) {
-    step.gates = w.gates.data() + row * 4 * B;
-    step.gates_block_stride = R * 4 * B;
+  step.recurrent = multiplies_reset(group) ? w.reset.data() + row * Hp : step.h_prev;
+  step.recurrent_stride = Hp;
+  const bool last = group + 1 == groups_.size();
+  step.h = last ? w.h.data() + here * Hp : w.reset.data() + row * Hp;
+  if (cell_.has_cell_state()) {
+    step.c_prev = w.c.data() + (w.keeps_history ? previous : n_begin) * B;
+    step.c = w.c.data() + (w.keeps_history ? here : n_begin) * B;
+    step.c_block_stride = cell_stride(w, batch);
+  }
+  if (w.keeps_history || !last) {
+    const Index width = groups_[group].n_gates() * B;
+    step.gates = w.groups[group].gates.data() + row * width;
+    step.gates_block_stride = n_rows * width;
+  }
+  if (w.keeps_history && cell_.has_cell_state()) {
     step.tanh_c = w.tanh_c.data() + row * B;
-    step.tanh_c_block_stride = R * B;
+    step.tanh_c_block_stride = n_rows * B;
+  }
+  if (group > 0) {
+    const Index width = groups_[group - 1].n_gates() * B;
+    step.other_gates = w.groups[group - 1].gates.data() + row * width;
+    step.other_block_stride = n_rows * width;
   }
   return step;
 }
@@ -43,19 +54,22 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const Scalar* x, 
                                      LayerWorkspace<Scalar>& w, Index n_begin,
                                      Index n_end) const noexcept {
   for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
-    CellForward<Scalar> step = forward_step(batch, w, t, n_begin, n_end);
-    step.x = x + (batch.offset(t) + n_begin) * x_stride;
-    step.x_stride = x_stride;
-    kernels_->cell_forward(step);
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      CellForward<Scalar> step = forward_step(batch, w, group, t, n_begin, n_end);
+      step.x = x + (batch.offset(t) + n_begin) * x_stride;
+      step.x_stride = x_stride;
+      groups_[group].functions().forward(step);
+    }
   }
 }
 
 template <class Scalar>
-Index RecurrentLayer<Scalar>::blocks_worth_a_thread(Index rows) const noexcept {
+Index RecurrentLayer<Scalar>::blocks_worth_a_thread(const GateGroup<Scalar>& group,
+                                                    Index rows) const noexcept {
   // A task that is shared costs about half a microsecond (Zen 4, 2026-11), in which one thread does
   // some 25,000 multiply-adds with weights from the second cache.
   constexpr Index kMultiplyAdds = 65536;
-  return ceil_div(kMultiplyAdds, 4 * B * hidden_size_ * rows);
+  return ceil_div(kMultiplyAdds, group.n_gates() * B * hidden_size_ * rows);
 }
 
 template <class Scalar>
@@ -71,113 +85,108 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
       rows += batch.n_active(t_end++);
     }
     const Index first_row = batch.offset(t_begin);
-    // In training the stash is the place: the cell reads each start before it writes the gates.
-    const Index stride = (w.keeps_history ? batch.n_rows() : rows) * 4 * B;
-    Scalar* start =
-        w.keeps_history ? w.gates.data() + first_row * 4 * B : w.starts.reserve(n_blocks_ * stride);
-    workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-      PanelGemm<Scalar> product{};
-      product.rows = rows;
-      product.a = x + first_row * x_stride;
-      product.a_row_stride = x_stride;
-      product.n_k_blocks = 1;
-      product.k_block = input_size_;
-      product.panel_stride = panel_rows() * 4 * B;
-      product.panels = forward_panels_.data() + begin * product.panel_stride;
-      product.n_output_blocks = 4 * (end - begin);
-      product.bias = bias_.data() + begin * 4 * B;
-      product.c = start + begin * stride;
-      product.c_row_stride = 4 * B;
-      product.c_panel_stride = stride;
-      kernels_->panel_gemm(product);
-    });
-    for (Index t = t_begin; t < t_end; ++t) {
-      CellForward<Scalar> step = forward_step(batch, w, t, 0, batch.n_sequences());
-      step.start = start + (batch.offset(t) - first_row) * 4 * B;
-      step.start_block_stride = stride;
-      workers.each_range(n_blocks_, blocks_worth_a_thread(step.rows), [&](Index begin, Index end) {
-        CellForward<Scalar> part = step;
+    std::vector<CellForward<Scalar>> starts(groups_.size());
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      const Index width = groups_[group].n_gates() * B;
+      CellForward<Scalar>& inputs = starts[group];
+      inputs.rows = rows;
+      groups_[group].set_weights(inputs);
+      inputs.x = x + first_row * x_stride;
+      inputs.x_stride = x_stride;
+      // In training the stash is the place: the cell reads each start before it writes the gates.
+      inputs.start_block_stride = (w.keeps_history ? batch.n_rows() : rows) * width;
+      inputs.start = w.keeps_history
+                         ? w.groups[group].gates.data() + first_row * width
+                         : w.groups[group].starts.reserve(n_blocks_ * inputs.start_block_stride);
+      workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+        CellForward<Scalar> part = inputs;
         part.block_begin = begin;
         part.block_end = end;
-        kernels_->cell_forward(part);
+        groups_[group].functions().inputs(part);
       });
+    }
+    for (Index t = t_begin; t < t_end; ++t) {
+      for (std::size_t group = 0; group < groups_.size(); ++group) {
+        CellForward<Scalar> step = forward_step(batch, w, group, t, 0, batch.n_sequences());
+        step.start =
+            starts[group].start + (batch.offset(t) - first_row) * groups_[group].n_gates() * B;
+        step.start_block_stride = starts[group].start_block_stride;
+        workers.each_range(n_blocks_, blocks_worth_a_thread(groups_[group], step.rows),
+                           [&](Index begin, Index end) {
+                             CellForward<Scalar> part = step;
+                             part.block_begin = begin;
+                             part.block_end = end;
+                             groups_[group].functions().forward(part);
+                           });
+      }
     }
     t_begin = t_end;
   }
 }
 
 template <class Scalar>
-CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(const PackedBatch& batch,
-                                                           const Scalar* dy,
-                                                           LayerWorkspace<Scalar>& w, Index t,
-                                                           Index n_begin,
-                                                           Index n_end) const noexcept {
+CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
+    const PackedBatch& batch, const Scalar* dy, LayerWorkspace<Scalar>& w, std::size_t group,
+    Index t, Index n_begin, Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
   const Index R = batch.n_rows();
   const Index row = batch.offset(t) + n_begin;
+  const Index previous = batch.previous_history_row(t) + n_begin;
+  const Index width = groups_[group].n_gates() * B;
   CellBackward<Scalar> step{};
   step.rows = std::min(n_end, batch.n_active(t)) - n_begin;
   step.block_end = n_blocks_;
   step.dy = dy == nullptr ? nullptr : dy + row * Hp;
   step.dh = w.dh.data() + n_begin * Hp;
   step.h_stride = Hp;
-  step.dc = w.dc.data() + n_begin * B;
-  step.dc_block_stride = batch.n_sequences() * B;
-  step.c_prev = w.c.data() + (batch.previous_history_row(t) + n_begin) * B;
-  step.c_block_stride = cell_stride(w, batch);
-  step.tanh_c = w.tanh_c.data() + row * B;
-  step.tanh_c_block_stride = R * B;
-  step.gates = w.gates.data() + row * 4 * B;
-  step.gates_block_stride = R * 4 * B;
+  step.h_prev = w.h.data() + previous * Hp;
+  step.gates = w.groups[group].gates.data() + row * width;
+  step.gates_block_stride = R * width;
+  if (cell_.has_cell_state()) {
+    step.dc = w.dc.data() + n_begin * B;
+    step.dc_block_stride = batch.n_sequences() * B;
+    step.c_prev = w.c.data() + previous * B;
+    step.c_block_stride = cell_stride(w, batch);
+    step.tanh_c = w.tanh_c.data() + row * B;
+    step.tanh_c_block_stride = R * B;
+  }
+  if (group > 0) {
+    const Index other_width = groups_[group - 1].n_gates() * B;
+    step.other_gates = w.groups[group - 1].gates.data() + row * other_width;
+    step.other_block_stride = R * other_width;
+  } else if (groups_.size() > 1) {
+    step.drecurrent = w.dreset.data() + n_begin * Hp;
+  }
   return step;
 }
 
 template <class Scalar>
-PanelGemm<Scalar> RecurrentLayer<Scalar>::gates_product(const PackedBatch& batch,
-                                                        const LayerWorkspace<Scalar>& w, Index row,
-                                                        Index rows) const noexcept {
-  PanelGemm<Scalar> product{};
-  product.rows = rows;
-  product.a = w.gates.data() + row * 4 * B;
-  product.a_row_stride = 4 * B;
-  product.a_block_stride = batch.n_rows() * 4 * B;
-  product.n_k_blocks = n_blocks_;
-  product.k_block = 4 * B;
-  product.panel_stride = n_blocks_ * 4 * B * 4 * B;
-  product.c_panel_stride = 4 * B;
-  return product;
-}
-
-template <class Scalar>
 void RecurrentLayer<Scalar>::hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
-                                             Index t, Index n_begin, Index n_end, Index block_begin,
-                                             Index block_end) const noexcept {
+                                             std::size_t group, Index t, Index n_begin, Index n_end,
+                                             Index block_begin, Index block_end) const noexcept {
   const Index rows = std::min(n_end, batch.n_active(t)) - n_begin;
-  PanelGemm<Scalar> product = gates_product(batch, w, batch.offset(t) + n_begin, rows);
-  product.panels = dh_panels_.data() + block_begin / 4 * product.panel_stride;
-  product.n_output_blocks = block_end - block_begin;
-  product.c = w.dh.data() + n_begin * padded_hidden_size() + block_begin * B;
-  product.c_row_stride = padded_hidden_size();
-  kernels_->panel_gemm(product);
+  const bool reset = multiplies_reset(group);
+  Scalar* to = (reset ? w.dreset : w.dh).data() + n_begin * padded_hidden_size();
+  groups_[group].hidden_gradient(w.groups[group], batch.n_rows(), batch.offset(t) + n_begin, rows,
+                                 block_begin, block_end, !reset && cell_.carries_hidden(), to);
 }
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::input_gradient(const PackedBatch& batch,
                                             const LayerWorkspace<Scalar>& w, Index row, Index rows,
                                             Scalar* dx) const noexcept {
-  PanelGemm<Scalar> product = gates_product(batch, w, row, rows);
-  product.panels = dx_panels_.data();
-  product.n_output_blocks = n_input_blocks_;
-  product.c_row_stride = n_input_blocks_ * B;
-  product.c = dx + row * product.c_row_stride;
-  kernels_->panel_gemm(product);
+  Scalar* to = dx + row * n_input_blocks_ * B;
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    groups_[group].input_gradient(w.groups[group], batch.n_rows(), row, rows, group > 0, to);
+  }
 }
 
 template <class Scalar>
 Steps RecurrentLayer<Scalar>::steps_before(const PackedBatch& batch, Index t_end) const noexcept {
   constexpr Index kBytes = 512 * 1024;  // of gate gradients
   constexpr Index kRows = 128;          // but not fewer: each run reads and writes all gradients
-  const Index row_bytes = 4 * padded_hidden_size() * static_cast<Index>(sizeof(Scalar));
+  const Index row_bytes =
+      cell_.n_gates() * padded_hidden_size() * static_cast<Index>(sizeof(Scalar));
   const Index most = std::max(kRows, kBytes / row_bytes);
   Steps steps{t_end - 1, t_end};
   Index rows = batch.n_active(steps.begin);
@@ -193,10 +202,14 @@ void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps, con
                                       Index n_end) const noexcept {
   if (n_begin >= n_end) return;
   for (Index t = std::min(steps.end, batch.length(n_begin)) - 1; t >= steps.begin; --t) {
-    const CellBackward<Scalar> step = backward_step(batch, dy, w, t, n_begin, n_end);
-    kernels_->cell_backward(step);
-    hidden_gradient(batch, w, t, n_begin, n_end, 0, n_blocks_);
-    if (dx != nullptr) input_gradient(batch, w, batch.offset(t) + n_begin, step.rows, dx);
+    Index rows = 0;
+    for (std::size_t group = groups_.size(); group-- > 0;) {
+      const CellBackward<Scalar> step = backward_step(batch, dy, w, group, t, n_begin, n_end);
+      groups_[group].functions().backward(step);
+      hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_blocks_);
+      rows = step.rows;
+    }
+    if (dx != nullptr) input_gradient(batch, w, batch.offset(t) + n_begin, rows, dx);
   }
 }
 
@@ -206,18 +219,27 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
                                                LayerWorkspace<Scalar>& w,
                                                Workers& workers) const noexcept {
   const Index N = batch.n_sequences();
-  // One task a step: who has dh of step t + 1 for some units goes on with their cells at step t.
-  for (Index t = steps.end - 1; t >= steps.begin - 1; --t) {
-    const Index rows = batch.n_active(std::max(t, steps.begin));
-    workers.each_range(n_blocks_, round_up(blocks_worth_a_thread(rows), 4),
-                       [&](Index begin, Index end) {
-                         if (t < steps.end - 1) hidden_gradient(batch, w, t + 1, 0, N, begin, end);
-                         if (t < steps.begin) return;
-                         CellBackward<Scalar> step = backward_step(batch, dy, w, t, 0, N);
-                         step.block_begin = begin;
-                         step.block_end = end;
-                         kernels_->cell_backward(step);
-                       });
+  // One task for each group of a step: who has the gradients that the product before gave for some
+  // units goes on with their gates.
+  const Index n_groups = static_cast<Index>(groups_.size());
+  const Index n_tasks = (steps.end - steps.begin) * n_groups;
+  const auto step_of = [&](Index task) { return steps.end - 1 - task / n_groups; };
+  const auto group_of = [&](Index task) {
+    return static_cast<std::size_t>(n_groups - 1 - task % n_groups);
+  };
+  for (Index task = 0; task <= n_tasks; ++task) {
+    const Index rows = batch.n_active(std::max(step_of(task), steps.begin));
+    const Index grain = round_up(blocks_worth_a_thread(groups_[group_of(task)], rows), 4);
+    workers.each_range(n_blocks_, grain, [&](Index begin, Index end) {
+      if (task > 0) {
+        hidden_gradient(batch, w, group_of(task - 1), step_of(task - 1), 0, N, begin, end);
+      }
+      if (task == n_tasks) return;
+      CellBackward<Scalar> step = backward_step(batch, dy, w, group_of(task), step_of(task), 0, N);
+      step.block_begin = begin;
+      step.block_end = end;
+      groups_[group_of(task)].functions().backward(step);
+    });
   }
   if (dx == nullptr) return;
   const Index first_row = batch.offset(steps.begin);
@@ -229,10 +251,10 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
 template <class Scalar>
 void RecurrentLayer<Scalar>::clear_gradients(LayerWorkspace<Scalar>& w,
                                              Workers& workers) const noexcept {
-  const Index panel = (panel_rows() + 1) * 4 * B;
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-    std::fill(w.gradient_panels.data() + begin * panel, w.gradient_panels.data() + end * panel,
-              Scalar{0});
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      groups_[group].clear_gradients(w.groups[group], begin, end);
+    }
   });
 }
 
@@ -241,84 +263,44 @@ void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Step
                                                   const Scalar* x, Index x_stride,
                                                   LayerWorkspace<Scalar>& w,
                                                   Workers& workers) const noexcept {
-  const Index columns = panel_rows() + 1;
+  const Index Hp = padded_hidden_size();
+  const Index row = batch.offset(steps.begin);
+  const Index rows = batch.row_end(steps.end - 1) - row;
+  const GatheredRows<Scalar> inputs{x + row * x_stride, x_stride, nullptr};
+  const Index* previous = batch.previous_rows();
+  const GatheredRows<Scalar> hidden = previous == nullptr
+                                          ? GatheredRows<Scalar>{w.h.data() + row * Hp, Hp, nullptr}
+                                          : GatheredRows<Scalar>{w.h.data(), Hp, previous + row};
+  const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
+  const auto accumulate = [&](Index block_begin, Index block_end, Index begin, Index end) {
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      groups_[group].accumulate_gradients(w.groups[group], batch.n_rows(), row, rows, inputs,
+                                          multiplies_reset(group) ? reset : hidden, block_begin,
+                                          block_end, begin, end);
+    }
+  };
+  const Index columns = groups_.front().n_columns();
   // By units where they share out evenly: gate gradients are then read by one thread alone.
   if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
-    workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-      accumulate_panels(batch, steps, x, x_stride, w, begin, end, 0, columns);
-    });
+    workers.each_range(n_blocks_, 1,
+                       [&](Index begin, Index end) { accumulate(begin, end, 0, columns); });
   } else {
-    workers.each_range(columns, 6, [&](Index begin, Index end) {
-      accumulate_panels(batch, steps, x, x_stride, w, 0, n_blocks_, begin, end);
-    });
+    workers.each_range(columns, 6,
+                       [&](Index begin, Index end) { accumulate(0, n_blocks_, begin, end); });
   }
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::accumulate_panels(const PackedBatch& batch, Steps steps,
-                                               const Scalar* x, Index x_stride,
-                                               LayerWorkspace<Scalar>& w, Index block_begin,
-                                               Index block_end, Index begin,
-                                               Index end) const noexcept {
-  static constexpr Scalar kOne[1] = {1};
-  const Index columns = panel_rows() + 1;
-  const Index row = batch.offset(steps.begin);
-  OuterAccumulate<Scalar> product{};
-  product.rows = batch.row_end(steps.end - 1) - row;
-  product.n_panels = block_end - block_begin;
-  product.b_row_stride = 4 * B;
-  product.b_panel_stride = batch.n_rows() * 4 * B;
-  product.b = w.gates.data() + block_begin * product.b_panel_stride + row * 4 * B;
-  product.n_blocks = 4;
-  product.c_panel_stride = columns * 4 * B;
-  Scalar* panels = w.gradient_panels.data() + block_begin * product.c_panel_stride;
-  // The columns [offset, offset + n) of every panel come from `a`.
-  const auto accumulate = [&](Index offset, Index n, const Scalar* a, Index stride,
-                              const Index* rows) {
-    product.k_begin = std::max(begin - offset, Index{0});
-    product.k_end = std::min(end - offset, n);
-    if (product.k_begin >= product.k_end) return;
-    product.a = a;
-    product.a_row_stride = stride;
-    product.a_rows = rows;
-    product.c = panels + offset * 4 * B;
-    kernels_->outer_accumulate(product);
-  };
-  const Index* previous = batch.previous_rows();
-  accumulate(0, input_size_, x + row * x_stride, x_stride, nullptr);
-  if (previous == nullptr) {
-    const Index Hp = padded_hidden_size();
-    accumulate(input_size_, hidden_size_, w.h.data() + row * Hp, Hp, nullptr);
-  } else {
-    accumulate(input_size_, hidden_size_, w.h.data(), padded_hidden_size(), previous + row);
-  }
-  accumulate(panel_rows(), 1, kOne, 0, nullptr);
 }
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::get_gradients(const LayerWorkspace<Scalar>& w, Scalar* gradient,
                                            Workers& workers) const noexcept {
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-    for (Index block = begin; block < end; ++block) unpack_gradient(w, block, gradient);
+    for (Index block = begin; block < end; ++block) {
+      for (std::size_t group = 0; group < groups_.size(); ++group) {
+        groups_[group].unpack_gradient(w.groups[group], block, gradient, gradient + hidden_offset_,
+                                       gradient + bias_offset_);
+      }
+    }
   });
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::unpack_gradient(const LayerWorkspace<Scalar>& w, Index block,
-                                             Scalar* gradient) const noexcept {
-  const Index I = input_size_;
-  const Index H = hidden_size_;
-  Scalar* dw_ih = gradient;
-  Scalar* dw_hh = dw_ih + 4 * H * I;
-  Scalar* db = dw_hh + 4 * H * H;
-  const Index units = std::min(B, H - block * B);
-  for (Index gate = 0; gate < 4; ++gate) {
-    const Scalar* panel = w.gradient_panels.data() + (block * (panel_rows() + 1) * 4 + gate) * B;
-    const Index first = gate * H + block * B;
-    kernels_->transpose(panel, 4 * B, dw_ih + first * I, I, I, units);
-    kernels_->transpose(panel + I * 4 * B, 4 * B, dw_hh + first * H, H, H, units);
-    std::copy_n(panel + panel_rows() * 4 * B, units, db + first);
-  }
 }
 
 template class RecurrentLayer<float>;

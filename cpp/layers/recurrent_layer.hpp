@@ -1,27 +1,31 @@
-// One LSTM layer over a packed batch: forward, BPTT and weight gradients.
-// Hochreiter, Schmidhuber: Long short-term memory (1997); Gers, Schmidhuber, Cummins: Learning to
-// forget (2000). Parameters in a flat buffer: W_ih (4H, I), W_hh (4H, H), b (4H), gates i, f, g, o.
+// One recurrent layer over a packed batch: forward, BPTT and weight gradients, for every cell.
+// Parameters in a flat buffer, array behind array as cell_arrays (cell_spec.hpp) lists them.
 #pragma once
+
+#include <vector>
 
 #include "base/aligned_buffer.hpp"
 #include "base/parallel.hpp"
 #include "kernels/kernel_table.hpp"
+#include "layers/cell_spec.hpp"
+#include "layers/gate_group.hpp"
 #include "layers/packed_batch.hpp"
 
 namespace lstmcore {
 
-// What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B.
+// What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B. What
+// a cell has no use for stays empty.
 template <class Scalar>
 struct LayerWorkspace {
   AlignedBuffer<Scalar> h;  // (N + R, Hp) history: initial states, then every h_t
   AlignedBuffer<Scalar> c;  // [Hb][N + R][B] history; in inference [Hb][N][B], the running state
-  AlignedBuffer<Scalar> gates;   // [Hb][R][4][B]; BPTT overwrites it with the gate gradients
   AlignedBuffer<Scalar> tanh_c;  // [Hb][R][B]
+  AlignedBuffer<Scalar> reset;   // (R, Hp) r h_{t-1}; in inference (N, Hp)
   AlignedBuffer<Scalar> dh;      // (N, Hp) gradient of h_n, in the end of h_0
   AlignedBuffer<Scalar> dc;      // [Hb][N][B] gradient of c_n, in the end of c_0
-  AlignedBuffer<Scalar> gradient_panels;  // [Hb][I + H + 1][4][B] as the forward panels, then b
-  AlignedBuffer<Scalar> starts;           // [Hb][rows][4][B] of forward_together in inference
-  bool keeps_history = false;             // whether there is what BPTT needs
+  AlignedBuffer<Scalar> dreset;  // (N, Hp) gradient of r h_{t-1}
+  std::vector<GroupWorkspace<Scalar>> groups;
+  bool keeps_history = false;  // whether there is what BPTT needs
 };
 
 // The time steps [begin, end).
@@ -35,15 +39,14 @@ class RecurrentLayer {
   static constexpr Index B = kBlock<Scalar>;
 
   // `with_dx` where backward is asked for dx: packing W_ih for it is spared elsewhere.
-  RecurrentLayer(Index input_size, Index hidden_size, bool with_dx,
+  RecurrentLayer(const CellSpec& cell, Index input_size, Index hidden_size, bool with_dx,
                  const KernelTable<Scalar>& kernels);
 
   Index input_size() const noexcept { return input_size_; }
   Index hidden_size() const noexcept { return hidden_size_; }
   Index padded_hidden_size() const noexcept { return n_blocks_ * B; }
-  Index n_parameters() const noexcept {
-    return 4 * hidden_size_ * (input_size_ + hidden_size_ + 1);
-  }
+  Index n_parameters() const noexcept { return n_parameters_; }
+  const CellSpec& cell() const noexcept { return cell_; }
 
   // Copies parameters into the panels that the kernels read.
   void reserve_panels();
@@ -53,7 +56,8 @@ class RecurrentLayer {
   void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
   void reserve_gradients(LayerWorkspace<Scalar>& w, const PackedBatch& batch) const;
 
-  // States between user layout (N, H) and workspace; null means zeros.
+  // States between user layout (N, H) and workspace; null means zeros. Without a cell state, c and
+  // its gradient are not looked at.
   void set_initial_state(LayerWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* h0,
                          const Scalar* c0, Index n_begin, Index n_end) const noexcept;
   void get_final_state(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* h_n,
@@ -63,7 +67,8 @@ class RecurrentLayer {
   void get_state_gradient(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* dh_0,
                           Scalar* dc_0) const noexcept;
 
-  // Copies for whoever looks inside, before BPTT: gates (R, 4, H) and cell states (R, H).
+  // Copies for whoever looks inside, before BPTT: gates (R, n_gates, H) in the order of the
+  // parameters, and cell states (R, H).
   void get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
                  Scalar* c) const noexcept;
 
@@ -100,46 +105,38 @@ class RecurrentLayer {
   // Rows whose inputs forward_together multiplies at once: their sums stay in the cache.
   static constexpr Index kRowsTogether = 96;
 
-  // One step of the sequences [n_begin, n_end): where everything is, for all blocks.
-  CellForward<Scalar> forward_step(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t,
-                                   Index n_begin, Index n_end) const noexcept;
+  // One step of the sequences [n_begin, n_end) and one group: where everything is, for all blocks.
+  CellForward<Scalar> forward_step(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
+                                   std::size_t group, Index t, Index n_begin,
+                                   Index n_end) const noexcept;
   CellBackward<Scalar> backward_step(const PackedBatch& batch, const Scalar* dy,
-                                     LayerWorkspace<Scalar>& w, Index t, Index n_begin,
-                                     Index n_end) const noexcept;
+                                     LayerWorkspace<Scalar>& w, std::size_t group, Index t,
+                                     Index n_begin, Index n_end) const noexcept;
   // How many hidden blocks of a step with that many rows a second thread should at least get.
-  Index blocks_worth_a_thread(Index rows) const noexcept;
-  // A product of `rows` rows of gate gradients with backward panels.
-  PanelGemm<Scalar> gates_product(const PackedBatch& batch, const LayerWorkspace<Scalar>& w,
-                                  Index row, Index rows) const noexcept;
-  // dh_{t-1} of the hidden blocks [block_begin, block_end), the first a multiple of 4; dx of rows.
-  void hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
-                       Index n_end, Index block_begin, Index block_end) const noexcept;
+  Index blocks_worth_a_thread(const GateGroup<Scalar>& group, Index rows) const noexcept;
+  // The gradient of what W_hh of a group multiplied at step t, for the hidden blocks [block_begin,
+  // block_end), the first a multiple of 4; dx of rows.
+  void hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w, std::size_t group,
+                       Index t, Index n_begin, Index n_end, Index block_begin,
+                       Index block_end) const noexcept;
   void input_gradient(const PackedBatch& batch, const LayerWorkspace<Scalar>& w, Index row,
                       Index rows, Scalar* dx) const noexcept;
 
-  // The length of k in a forward panel. Gradient panels have one column more, for the bias.
-  Index panel_rows() const noexcept { return input_size_ + hidden_size_; }
   Index cell_stride(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
     return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;
   }
-  void pack_block(const Scalar* parameters, Index block) noexcept;
-  // The same for the columns [begin, end) of the gradient panels [block_begin, block_end).
-  void accumulate_panels(const PackedBatch& batch, Steps steps, const Scalar* x, Index x_stride,
-                         LayerWorkspace<Scalar>& w, Index block_begin, Index block_end, Index begin,
-                         Index end) const noexcept;
-  void unpack_gradient(const LayerWorkspace<Scalar>& w, Index block,
-                       Scalar* gradient) const noexcept;
+  // Whether the group multiplies r h_{t-1}, which the group before it made.
+  bool multiplies_reset(std::size_t group) const noexcept { return group > 0; }
 
+  CellSpec cell_;
   Index input_size_;
   Index hidden_size_;
   Index n_blocks_;
   Index n_input_blocks_;
-  bool with_dx_;
-  const KernelTable<Scalar>* kernels_;
-  AlignedBuffer<Scalar> forward_panels_;  // [block][I + H][4][B]
-  AlignedBuffer<Scalar> bias_;            // [block][4][B]
-  AlignedBuffer<Scalar> dh_panels_;       // W_hh as panel_gemm wants it, k = [block][4][B]
-  AlignedBuffer<Scalar> dx_panels_;       // W_ih likewise
+  Index n_parameters_ = 0;
+  Index hidden_offset_ = 0;  // of W_hh in the parameters
+  Index bias_offset_ = 0;
+  std::vector<GateGroup<Scalar>> groups_;
 };
 
 }  // namespace lstmcore

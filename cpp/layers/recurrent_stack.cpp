@@ -5,12 +5,13 @@
 namespace lstmcore {
 
 template <class Scalar>
-RecurrentStack<Scalar>::RecurrentStack(Index input_size, const std::vector<Index>& hidden_sizes,
-                                       bool with_dx, const KernelTable<Scalar>& kernels) {
+RecurrentStack<Scalar>::RecurrentStack(const CellSpec& cell, Index input_size,
+                                       const std::vector<Index>& hidden_sizes, bool with_dx,
+                                       const KernelTable<Scalar>& kernels) {
   layers_.reserve(hidden_sizes.size());
   Index below = input_size;
   for (const Index hidden_size : hidden_sizes) {
-    layers_.emplace_back(below, hidden_size, with_dx || !layers_.empty(), kernels);
+    layers_.emplace_back(cell, below, hidden_size, with_dx || !layers_.empty(), kernels);
     n_parameters_ += layers_.back().n_parameters();
     below = hidden_size;
   }
@@ -185,8 +186,7 @@ template <class Scalar>
 double RecurrentStack<Scalar>::multiply_adds_per_row() const noexcept {
   double sum = 0;
   for (const auto& layer : layers_) {
-    sum += 4.0 * static_cast<double>(layer.hidden_size()) *
-           static_cast<double>(layer.input_size() + layer.hidden_size());
+    sum += layer.cell().multiply_adds(layer.input_size(), layer.hidden_size());
   }
   return sum;
 }

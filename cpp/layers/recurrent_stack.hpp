@@ -1,4 +1,4 @@
-// LSTM layers on top of each other, with dropout between them.
+// Recurrent layers of one cell on top of each other, with dropout between them.
 #pragma once
 
 #include <vector>
@@ -21,13 +21,14 @@ template <class Scalar>
 class RecurrentStack {
  public:
   // `with_dx` where backward is asked for the gradient of x.
-  RecurrentStack(Index input_size, const std::vector<Index>& hidden_sizes, bool with_dx,
-                 const KernelTable<Scalar>& kernels);
+  RecurrentStack(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes,
+                 bool with_dx, const KernelTable<Scalar>& kernels);
 
   Index n_layers() const noexcept { return static_cast<Index>(layers_.size()); }
   const RecurrentLayer<Scalar>& layer(Index l) const {
     return layers_[static_cast<std::size_t>(l)];
   }
+  const CellSpec& cell() const noexcept { return layers_.front().cell(); }
   const RecurrentLayer<Scalar>& top() const { return layers_.back(); }
   Index input_size() const noexcept { return layers_.front().input_size(); }
   Index n_parameters() const noexcept { return n_parameters_; }

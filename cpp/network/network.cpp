@@ -36,7 +36,7 @@ template <class Scalar>
 Network<Scalar>::Network(const NetworkSpec& spec, const Kernels& kernels)
     : spec_(spec),
       kernels_(&kernels),
-      stack_(spec.input_size, spec.hidden_sizes, false, kernels.table<Scalar>()),
+      stack_(spec.cell, spec.input_size, spec.hidden_sizes, false, kernels.table<Scalar>()),
       head_(spec.hidden_sizes.back(), spec.n_outputs, kernels.table<Scalar>()) {
   stack_.reserve_panels();
   head_.reserve_panels();

@@ -1,4 +1,4 @@
-// LSTM stack → pooling → dense head → link: the network behind the estimators.
+// Recurrent stack → pooling → dense head → link: the network behind the estimators.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ struct NetworkSpec {
   Pooling pooling = Pooling::kLast;
   Link link = Link::kIdentity;
   double dropout = 0.0;  // between layers and before the head, in training
+  CellSpec cell = {};
 };
 
 template <class Scalar>

@@ -15,6 +15,8 @@ void require_positive(const char* name, Index value) {
 constexpr Index kMostParameters =
     std::numeric_limits<Index>::max() / static_cast<Index>(sizeof(double));
 
+constexpr Index kMostGates = 4;
+
 [[noreturn]] void refuse_size() {
   throw std::length_error(
       "input_size, hidden_sizes and n_outputs ask for more parameters than memory can hold");
@@ -38,7 +40,7 @@ class Layout {
   Index offset_ = 0;
 };
 
-Layout layers_of(Index input_size, const std::vector<Index>& hidden_sizes) {
+Layout layers_of(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes) {
   require_positive("input_size", input_size);
   if (hidden_sizes.empty())
     throw std::invalid_argument("hidden_sizes is empty, expected one size per layer");
@@ -47,12 +49,11 @@ Layout layers_of(Index input_size, const std::vector<Index>& hidden_sizes) {
   for (std::size_t l = 0; l < hidden_sizes.size(); ++l) {
     const Index H = hidden_sizes[l];
     require_positive("hidden_sizes", H);
-    if (H > kMostParameters / 4) refuse_size();
-    const Index gates = 4 * H;
+    if (H > kMostParameters / kMostGates) refuse_size();
     const std::string suffix = "_l" + std::to_string(l);
-    layout.add("weight_ih" + suffix, {gates, below});
-    layout.add("weight_hh" + suffix, {gates, H});
-    layout.add("bias" + suffix, {gates});
+    for (ParameterArray& array : cell_arrays(cell, below, H)) {
+      layout.add(array.name + suffix, std::move(array.shape));
+    }
     below = H;
   }
   return layout;
@@ -60,13 +61,15 @@ Layout layers_of(Index input_size, const std::vector<Index>& hidden_sizes) {
 
 }  // namespace
 
-std::vector<ParameterEntry> stack_layout(Index input_size, const std::vector<Index>& hidden_sizes) {
-  return layers_of(input_size, hidden_sizes).entries();
+std::vector<ParameterEntry> stack_layout(const CellSpec& cell, Index input_size,
+                                         const std::vector<Index>& hidden_sizes) {
+  return layers_of(cell, input_size, hidden_sizes).entries();
 }
 
-std::vector<ParameterEntry> network_layout(Index input_size, const std::vector<Index>& hidden_sizes,
+std::vector<ParameterEntry> network_layout(const CellSpec& cell, Index input_size,
+                                           const std::vector<Index>& hidden_sizes,
                                            Index n_outputs) {
-  Layout layout = layers_of(input_size, hidden_sizes);
+  Layout layout = layers_of(cell, input_size, hidden_sizes);
   require_positive("n_outputs", n_outputs);
   layout.add("head_weight", {n_outputs, hidden_sizes.back()});
   layout.add("head_bias", {n_outputs});

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/index.hpp"
+#include "layers/cell_spec.hpp"
 
 namespace lstmcore {
 
@@ -15,12 +15,13 @@ struct ParameterEntry {
   Index offset;
 };
 
-// weight_ih_l0 (4H, I), weight_hh_l0 (4H, H), bias_l0 (4H), then layer 1 and so on. Throws
+// The arrays of the cell with a suffix: weight_ih_l0 and so on, then those of layer 1. Throws
 // std::invalid_argument for a size below 1 and std::length_error when the sizes overflow.
-std::vector<ParameterEntry> stack_layout(Index input_size, const std::vector<Index>& hidden_sizes);
+std::vector<ParameterEntry> stack_layout(const CellSpec& cell, Index input_size,
+                                         const std::vector<Index>& hidden_sizes);
 
 // The same, followed by head_weight (K, H of the top layer) and head_bias (K).
-std::vector<ParameterEntry> network_layout(Index input_size, const std::vector<Index>& hidden_sizes,
-                                           Index n_outputs);
+std::vector<ParameterEntry> network_layout(const CellSpec& cell, Index input_size,
+                                           const std::vector<Index>& hidden_sizes, Index n_outputs);
 
 }  // namespace lstmcore

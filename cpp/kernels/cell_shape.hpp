@@ -1,0 +1,48 @@
+// Which cells there are, and what each of them multiplies: known to the kernels, which are compiled
+// for it, and to the layers, which lay out weights and memory by it.
+#pragma once
+
+#include <cstdint>
+
+namespace lstmcore {
+
+// A group of gates that one fused product computes. Most cells are one group; a GRU whose reset
+// gate acts before the product is two, since the second multiplies what the first has made.
+enum class CellKernel : std::uint8_t {
+  kLstm,
+  kRnnTanh,
+  kRnnRelu,
+  kGru,           // reset after the product
+  kGruGates,      // reset before it: r and z
+  kGruCandidate,  // and then n
+};
+inline constexpr int kCellKernels = 6;
+
+// G accumulators for each hidden unit, in this order also in the stash. x_t W_ih^T runs into those
+// of [input_begin, input_end), h_{t-1} W_hh^T into those of [hidden_begin, hidden_end).
+struct CellShape {
+  int n_gates;
+  int input_begin, input_end;
+  int hidden_begin, hidden_end;
+
+  constexpr int n_input() const noexcept { return input_end - input_begin; }
+  constexpr int n_hidden() const noexcept { return hidden_end - hidden_begin; }
+};
+
+constexpr CellShape cell_shape(CellKernel kernel) noexcept {
+  switch (kernel) {
+    case CellKernel::kLstm:
+      return {4, 0, 4, 0, 4};  // i, f, g, o
+    case CellKernel::kGru:
+      return {4, 0, 3, 1, 4};  // n of the input, r, z, n of the hidden state
+    case CellKernel::kGruGates:
+      return {2, 0, 2, 0, 2};  // r, z
+    case CellKernel::kRnnTanh:
+    case CellKernel::kRnnRelu:
+    case CellKernel::kGruCandidate:
+      return {1, 0, 1, 0, 1};
+  }
+  return {};
+}
+
+}  // namespace lstmcore

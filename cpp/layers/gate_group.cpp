@@ -1,0 +1,208 @@
+#include "layers/gate_group.hpp"
+
+#include <algorithm>
+
+#include "layers/panels.hpp"
+
+namespace lstmcore {
+
+template <class Scalar>
+GateGroup<Scalar>::GateGroup(const GateRows& rows, Index input_size, Index hidden_size,
+                             bool with_dx, const KernelTable<Scalar>& kernels)
+    : rows_(rows),
+      shape_(cell_shape(rows.kernel)),
+      input_size_(input_size),
+      hidden_size_(hidden_size),
+      n_blocks_(ceil_div(hidden_size, B)),
+      n_input_blocks_(ceil_div(input_size, B)),
+      with_dx_(with_dx),
+      kernels_(&kernels) {}
+
+template <class Scalar>
+void GateGroup<Scalar>::reserve_panels() {
+  forward_panels_.reserve(checked_product(n_blocks_, bias_part()));
+  bias_.reserve(checked_product(n_blocks_, shape_.n_gates, B));
+  const Index Hp = n_blocks_ * B;
+  dh_panels_.reserve(checked_product(Hp, shape_.n_hidden(), Hp));
+  if (with_dx_) dx_panels_.reserve(checked_product(Hp, shape_.n_input(), n_input_blocks_ * B));
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::pack_block(const Scalar* w_ih, const Scalar* w_hh, const Scalar* bias,
+                                   Index block) noexcept {
+  const Index H = hidden_size_;
+  const Index units = std::min(B, H - block * B);
+  Scalar* forward = forward_panels_.data() + block * bias_part();
+
+  // Rows W[gate][unit] become columns of the forward panel ...
+  const auto transpose = [&](const Scalar* rows, Index n_columns, Scalar* panel, Index width) {
+    kernels_->transpose(rows, n_columns, panel, width, units, n_columns);
+    for (Index k = 0; k < n_columns && units < B; ++k) {
+      std::fill_n(panel + k * width + units, B - units, Scalar{0});
+    }
+  };
+  // ... and stay rows in the backward panels, cut into blocks of outputs.
+  const auto copy_rows = [&](const Scalar* rows, Index n_columns, Index n_out, Scalar* panels,
+                             Index k_size, Index k) {
+    for (Index unit = 0; unit < B; ++unit) {
+      for (Index out = 0; out < n_out; ++out) {
+        Scalar* to = panel_row(panels, n_out, k_size, k + unit, out);
+        const Index n = unit < units ? std::min(B, n_columns - out * B) : 0;
+        if (n > 0) std::copy_n(rows + unit * n_columns + out * B, n, to);
+        std::fill_n(to + n, B - n, Scalar{0});
+      }
+    }
+  };
+  const Index input_width = shape_.n_input() * B;
+  for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
+    const Scalar* rows = w_ih + (rows_.input[gate] * H + block * B) * input_size_;
+    const Index at = (gate - shape_.input_begin) * B;
+    transpose(rows, input_size_, forward + at, input_width);
+    if (with_dx_) {
+      copy_rows(rows, input_size_, n_input_blocks_, dx_panels_.data(), n_blocks_ * input_width,
+                block * input_width + at);
+    }
+  }
+  const Index hidden_width = shape_.n_hidden() * B;
+  for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
+    const Scalar* rows = w_hh + (rows_.hidden[gate] * H + block * B) * H;
+    const Index at = (gate - shape_.hidden_begin) * B;
+    transpose(rows, H, forward + hidden_part() + at, hidden_width);
+    copy_rows(rows, H, n_blocks_, dh_panels_.data(), n_blocks_ * hidden_width,
+              block * hidden_width + at);
+  }
+  for (int gate = 0; gate < shape_.n_gates; ++gate) {
+    Scalar* to = bias_.data() + (block * shape_.n_gates + gate) * B;
+    std::copy_n(bias + rows_.bias[gate] * H + block * B, units, to);
+    std::fill_n(to + units, B - units, Scalar{0});
+  }
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::reserve(GroupWorkspace<Scalar>& w, Index n_rows) const {
+  w.gates.reserve(checked_product(n_rows, shape_.n_gates, n_blocks_ * B));
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::reserve_gradients(GroupWorkspace<Scalar>& w) const {
+  w.gradient_panels.reserve(checked_product(n_blocks_, gradient_panel_size()));
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
+  step.input_size = input_size_;
+  step.hidden_size = hidden_size_;
+  step.panels = forward_panels_.data();
+  step.bias = bias_.data();
+}
+
+template <class Scalar>
+PanelGemm<Scalar> GateGroup<Scalar>::product(const GroupWorkspace<Scalar>& w, Index n_rows,
+                                             Index row, Index rows, int first_gate,
+                                             int n_gates) const noexcept {
+  const Index width = shape_.n_gates * B;
+  PanelGemm<Scalar> product{};
+  product.rows = rows;
+  product.a = w.gates.data() + row * width + first_gate * B;
+  product.a_row_stride = width;
+  product.a_block_stride = n_rows * width;
+  product.n_k_blocks = n_blocks_;
+  product.k_block = n_gates * B;
+  product.panel_stride = n_blocks_ * product.k_block * 4 * B;
+  product.c_panel_stride = 4 * B;
+  return product;
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::hidden_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row,
+                                        Index rows, Index block_begin, Index block_end,
+                                        bool accumulate, Scalar* c) const noexcept {
+  PanelGemm<Scalar> step = product(w, n_rows, row, rows, shape_.hidden_begin, shape_.n_hidden());
+  step.panels = dh_panels_.data() + block_begin / 4 * step.panel_stride;
+  step.n_output_blocks = block_end - block_begin;
+  step.accumulate = accumulate;
+  step.c = c + block_begin * B;
+  step.c_row_stride = n_blocks_ * B;
+  kernels_->panel_gemm(step);
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::input_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row,
+                                       Index rows, bool accumulate, Scalar* c) const noexcept {
+  PanelGemm<Scalar> step = product(w, n_rows, row, rows, shape_.input_begin, shape_.n_input());
+  step.panels = dx_panels_.data();
+  step.n_output_blocks = n_input_blocks_;
+  step.accumulate = accumulate;
+  step.c = c;
+  step.c_row_stride = n_input_blocks_ * B;
+  kernels_->panel_gemm(step);
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::clear_gradients(GroupWorkspace<Scalar>& w, Index block_begin,
+                                        Index block_end) const noexcept {
+  std::fill(w.gradient_panels.data() + block_begin * gradient_panel_size(),
+            w.gradient_panels.data() + block_end * gradient_panel_size(), Scalar{0});
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_rows, Index row,
+                                             Index rows, const GatheredRows<Scalar>& x,
+                                             const GatheredRows<Scalar>& recurrent,
+                                             Index block_begin, Index block_end, Index begin,
+                                             Index end) const noexcept {
+  static constexpr Scalar kOne[1] = {1};
+  Scalar* panels = w.gradient_panels.data() + block_begin * gradient_panel_size();
+  // The columns [offset, offset + n) of every panel come from `a`, for some of the gates.
+  const auto accumulate = [&](Index offset, Index n, const GatheredRows<Scalar>& a, int gate,
+                              int n_gates, Scalar* c) {
+    OuterAccumulate<Scalar> product{};
+    product.k_begin = std::max(begin - offset, Index{0});
+    product.k_end = std::min(end - offset, n);
+    if (product.k_begin >= product.k_end) return;
+    product.rows = rows;
+    product.a = a.data;
+    product.a_row_stride = a.stride;
+    product.a_rows = a.rows;
+    product.n_panels = block_end - block_begin;
+    product.b_row_stride = shape_.n_gates * B;
+    product.b_panel_stride = n_rows * product.b_row_stride;
+    product.b = w.gates.data() + block_begin * product.b_panel_stride + row * product.b_row_stride +
+                gate * B;
+    product.n_blocks = n_gates;
+    product.c = c;
+    product.c_panel_stride = gradient_panel_size();
+    kernels_->outer_accumulate(product);
+  };
+  accumulate(0, input_size_, x, shape_.input_begin, shape_.n_input(), panels);
+  accumulate(input_size_, hidden_size_, recurrent, shape_.hidden_begin, shape_.n_hidden(),
+             panels + hidden_part());
+  accumulate(input_size_ + hidden_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates,
+             panels + bias_part());
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::unpack_gradient(const GroupWorkspace<Scalar>& w, Index block, Scalar* dw_ih,
+                                        Scalar* dw_hh, Scalar* dbias) const noexcept {
+  const Index H = hidden_size_;
+  const Index units = std::min(B, H - block * B);
+  const Scalar* panel = w.gradient_panels.data() + block * gradient_panel_size();
+  for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
+    Scalar* rows = dw_ih + (rows_.input[gate] * H + block * B) * input_size_;
+    kernels_->transpose(panel + (gate - shape_.input_begin) * B, shape_.n_input() * B, rows,
+                        input_size_, input_size_, units);
+  }
+  for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
+    Scalar* rows = dw_hh + (rows_.hidden[gate] * H + block * B) * H;
+    kernels_->transpose(panel + hidden_part() + (gate - shape_.hidden_begin) * B,
+                        shape_.n_hidden() * B, rows, H, H, units);
+  }
+  for (int gate = 0; gate < shape_.n_gates; ++gate) {
+    std::copy_n(panel + bias_part() + gate * B, units, dbias + rows_.bias[gate] * H + block * B);
+  }
+}
+
+template class GateGroup<float>;
+template class GateGroup<double>;
+
+}  // namespace lstmcore

@@ -1,0 +1,94 @@
+// The weights of one group of gates: packed for the kernels, and the products with them.
+//
+// W_ih, W_hh and b stand in the parameters gate by gate; here each block of B hidden units has a
+// panel with the columns of all gates side by side. R packed rows, G gates, Hb blocks.
+#pragma once
+
+#include "base/aligned_buffer.hpp"
+#include "kernels/kernel_table.hpp"
+#include "layers/cell_spec.hpp"
+#include "layers/packed_batch.hpp"
+
+namespace lstmcore {
+
+// What a batch leaves in memory for one group.
+template <class Scalar>
+struct GroupWorkspace {
+  AlignedBuffer<Scalar> gates;  // [Hb][R][G][B]; BPTT overwrites it with the gate gradients
+  AlignedBuffer<Scalar> gradient_panels;  // [Hb] of the forward panel, then the bias
+  AlignedBuffer<Scalar> starts;           // [Hb][rows][G][B] of forward_together in inference
+};
+
+// A matrix that the weight gradients multiply: row r of it, or rows[r].
+template <class Scalar>
+struct GatheredRows {
+  const Scalar* data;
+  Index stride;
+  const Index* rows;
+};
+
+template <class Scalar>
+class GateGroup {
+ public:
+  static constexpr Index B = kBlock<Scalar>;
+
+  GateGroup(const GateRows& rows, Index input_size, Index hidden_size, bool with_dx,
+            const KernelTable<Scalar>& kernels);
+
+  Index n_gates() const noexcept { return shape_.n_gates; }
+  const GateRows& rows() const noexcept { return rows_; }
+  const CellFunctions<Scalar>& functions() const noexcept { return kernels_->cell(rows_.kernel); }
+
+  void reserve_panels();
+  // The parameters of block `block` into the panels.
+  void pack_block(const Scalar* w_ih, const Scalar* w_hh, const Scalar* bias, Index block) noexcept;
+  void reserve(GroupWorkspace<Scalar>& w, Index n_rows) const;
+  void reserve_gradients(GroupWorkspace<Scalar>& w) const;
+
+  // The weights of a step.
+  void set_weights(CellForward<Scalar>& step) const noexcept;
+
+  // c (rows, H or I padded to B) = or += the gate gradients of `rows` rows from `row` on times
+  // W_hh, of which the output blocks [block_begin, block_end), the first a multiple of 4; times
+  // W_ih.
+  void hidden_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
+                       Index block_begin, Index block_end, bool accumulate,
+                       Scalar* c) const noexcept;
+  void input_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
+                      bool accumulate, Scalar* c) const noexcept;
+
+  // The gradient of the weights of the panels [block_begin, block_end) and of their columns [begin,
+  // end): adds, for each element, one sum over `rows` rows from `row` on in ascending order.
+  Index n_columns() const noexcept { return input_size_ + hidden_size_ + 1; }
+  void clear_gradients(GroupWorkspace<Scalar>& w, Index block_begin,
+                       Index block_end) const noexcept;
+  void accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
+                            const GatheredRows<Scalar>& x, const GatheredRows<Scalar>& recurrent,
+                            Index block_begin, Index block_end, Index begin,
+                            Index end) const noexcept;
+  void unpack_gradient(const GroupWorkspace<Scalar>& w, Index block, Scalar* dw_ih, Scalar* dw_hh,
+                       Scalar* dbias) const noexcept;
+
+ private:
+  // Where the columns of the hidden units and of the bias begin in a panel of gradients.
+  Index hidden_part() const noexcept { return input_size_ * shape_.n_input() * B; }
+  Index bias_part() const noexcept { return hidden_part() + hidden_size_ * shape_.n_hidden() * B; }
+  Index gradient_panel_size() const noexcept { return bias_part() + shape_.n_gates * B; }
+  PanelGemm<Scalar> product(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
+                            int first_gate, int n_gates) const noexcept;
+
+  GateRows rows_;
+  CellShape shape_;
+  Index input_size_;
+  Index hidden_size_;
+  Index n_blocks_;
+  Index n_input_blocks_;
+  bool with_dx_;
+  const KernelTable<Scalar>* kernels_;
+  AlignedBuffer<Scalar> forward_panels_;  // [block] of [I][gates of x][B], [H][gates of h][B]
+  AlignedBuffer<Scalar> bias_;            // [block][G][B]
+  AlignedBuffer<Scalar> dh_panels_;       // W_hh as panel_gemm wants it, k = [block][gate][B]
+  AlignedBuffer<Scalar> dx_panels_;       // W_ih likewise
+};
+
+}  // namespace lstmcore
