@@ -1,13 +1,14 @@
-"""One short table of a run, for a page that people read; written into the page if asked."""
+"""One short table of a run, for a page that people read."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from .report import OURS, by_shape, geometric_mean, group, measured_peers, ratios
+from .ratios import OURS, measured_peers, ratios
+from .results import by_shape, group
+from .statistics import geometric_mean
+from .tables import factor, table
 
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 _MODES = {
     "infer": "predict a batch",
     "train": "train on a batch, dx too",
@@ -16,6 +17,7 @@ _MODES = {
     "step-cold": "one step, cold caches",
     "fit": "fit",
 }
+_MOST_NAMES = 5
 
 
 def brief(result: dict[str, Any], subject: str = "lstmcore") -> str:
@@ -24,7 +26,7 @@ def brief(result: dict[str, Any], subject: str = "lstmcore") -> str:
     Parameters
     ----------
     result : dict
-        What ``run`` wrote.
+        What ``results.read`` returned.
     subject : str, default="lstmcore"
         The peer that is compared with the others.
 
@@ -33,51 +35,32 @@ def brief(result: dict[str, Any], subject: str = "lstmcore") -> str:
     str
         Markdown: a line on the machine, the table, and what wasn't measured.
     """
-    peers = [n for n in measured_peers(result["records"]) if n not in (*OURS, subject)]
+    records, runs = result["records"], result["runs"]
+    peers = [name for name in measured_peers(records) if name not in (*OURS, subject)]
     heads = ["what", "shapes", *(f"÷ {name}" for name in peers), "÷ the fastest", "least", "most"]
-    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
-    all_threads = sorted({record["threads"] for record in result["records"]})
-    for (_, mode, threads), records in group(result["records"]).items():
+    all_threads = sorted({record["threads"] for record in records})
+    rows = []
+    for (suite, mode, threads, isa), measured in group(records).items():
         what = _MODES[mode] + (f", {threads} threads" if len(all_threads) > 1 else "")
-        fastest = ratios(records, subject, "fastest")
-        cells = [what, ", ".join(by_shape(records))]
-        for name in (*peers, "fastest"):
-            factors = ratios(records, subject, name).values()
-            cells.append(_times(geometric_mean(factors)) if factors else "–")
-        cells += [_times(min(fastest.values())), _times(max(fastest.values()))] if fastest else []
-        lines.append("| " + " | ".join(cells) + " |")
-    machine, statistic = result["machine"], result.get("statistic", "median")
+        what += f", {isa}" if isa else ""
+        fastest = ratios(measured, subject, "fastest")
+        cells = [what, _names(list(by_shape(measured)), suite)]
+        found = [ratios(measured, subject, name).values() for name in (*peers, "fastest")]
+        cells += [factor(geometric_mean(values)) for values in found]
+        ends = (min(fastest.values()), max(fastest.values())) if fastest else (None, None)
+        rows.append([*cells, *map(factor, ends)])
+    machine, statistic = runs[-1]["machine"], result.get("statistic", "median")
     count = "/".join(map(str, all_threads))
     text = f"Ratios of {statistic} times, geometric means; {machine['cpu']}, {count} threads"
-    versions = [f"{name} {result['peers'][name].get('version', '')}" for name in (subject, *peers)]
-    missing = [name for name in result["missing"] if name not in OURS]
+    about = {name: found for run in runs for name, found in run["peers"].items()}
+    versions = [f"{name} {about[name].get('version', '')}" for name in (subject, *peers)]
+    missing = {name for run in runs for name in run["missing"]} - set(about) - set(OURS)
     text += f", {machine['created'][:10]}; {', '.join(versions)}."
-    text += f" Not measured: {', '.join(missing)}." if missing else ""
-    return "\n".join([text, "", *lines])
+    text += f" Not measured: {', '.join(sorted(missing))}." if missing else ""
+    return "\n".join([text, "", *table(heads, rows)])
 
 
-def write_into(page: Path, text: str) -> None:
-    """Put the text between the page's two markers.
-
-    Parameters
-    ----------
-    page : Path
-        A Markdown file with the lines ``<!-- benchmarks -->`` and ``<!-- /benchmarks -->``.
-    text : str
-        What is to stand between them.
-
-    Raises
-    ------
-    ValueError
-        If the page has no such markers.
-    """
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{page} has no {BEGIN} … {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-def _times(factor: float) -> str:
-    """A ratio as people write it."""
-    return f"{factor:.2f}×"
+def _names(shapes: list[str], suite: str) -> str:
+    if len(shapes) <= _MOST_NAMES:
+        return ", ".join(shapes)
+    return f"{len(shapes)} of {suite}"

@@ -32,6 +32,19 @@ _THREADS = (
     "LSTMCORE_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
+# How each library is held to an instruction set. ONNX Runtime has no such switch.
+LIMITS: dict[str, dict[str, str]] = {
+    "": {},
+    "avx2": {
+        "LSTMCORE_ISA": "avx2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+}
+UNLIMITED = ("onnxruntime",)
 
 
 class PeerMissingError(Exception):
@@ -57,17 +70,19 @@ class Client:
         Threads and processors it gets.
     python : str or None, default=None
         The interpreter to run it with; None: this one.
+    isa : str, default=""
+        An instruction set it is to keep to, as far as it can be told; empty: what it chooses.
     timeout : float, default=900.0
         Seconds an answer may take.
-
-    Raises
-    ------
-    PeerMissingError
-        If it isn't installed.
     """
 
     def __init__(
-        self, peer: str, threads: int, python: str | None = None, timeout: float = 900.0
+        self,
+        peer: str,
+        threads: int,
+        python: str | None = None,
+        isa: str = "",
+        timeout: float = 900.0,
     ) -> None:
         self.peer = peer
         self.timeout = timeout
@@ -76,7 +91,7 @@ class Client:
         interpreter = [python or sys.executable, "-P", "-c"]
         self._process = subprocess.Popen(
             [*interpreter, _START, *folders, peer, "--threads", str(threads)],
-            env={**environment(), **dict.fromkeys(_THREADS, str(threads))},
+            env={**environment(), **dict.fromkeys(_THREADS, str(threads)), **LIMITS[isa]},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -86,19 +101,33 @@ class Client:
         assert self._process.stdout is not None
         self._ready = selectors.DefaultSelector()
         self._ready.register(self._process.stdout, selectors.EVENT_READ)
+
+    def greet(self) -> dict[str, str]:
+        """Wait until the library is loaded; its version and the like.
+
+        Raises
+        ------
+        PeerMissingError
+            If it isn't installed.
+        PeerFailedError
+            If it can't be loaded.
+        """
+        about: dict[str, str] = self._receive()["about"]
+        return about
+
+    def ask(self, order: str, **arguments: Any) -> dict[str, Any]:
+        """Send an order, ``prepare``, ``run`` or ``memory``, and wait for the answer.
+
+        Raises
+        ------
+        PeerUnsupportedError, PeerFailedError
+        """
+        assert self._process.stdin is not None
         try:
-            self.about: dict[str, str] = self._receive()["about"]
-        except (PeerMissingError, PeerFailedError):
-            self.close()
-            raise
-
-    def prepare(self, shape: dict[str, Any], mode: str, reference: str | None) -> dict[str, Any]:
-        """Have the operation built and checked; see ``worker.Worker.prepare``."""
-        return self._ask(do="prepare", shape=shape, mode=mode, reference=reference)
-
-    def run(self, seconds: float, warm_up: bool = False) -> dict[str, Any]:
-        """Have the operation timed; see ``worker.Worker.run``."""
-        return self._ask(do="run", seconds=seconds, warm_up=warm_up)
+            self._process.stdin.write(json.dumps({"do": order, **arguments}) + "\n")
+        except OSError:
+            raise PeerFailedError(self._last_words()) from None
+        return self._receive()
 
     def close(self) -> None:
         """End the process."""
@@ -114,14 +143,6 @@ class Client:
         for stream in (self._process.stdin, self._process.stdout, self._log):
             if stream is not None:
                 stream.close()
-
-    def _ask(self, **order: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(order) + "\n")
-        except OSError:
-            raise PeerFailedError(self._last_words()) from None
-        return self._receive()
 
     def _receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -1,4 +1,4 @@
-"""The commands: a quick comparison, ``list``, ``run``, ``report``, ``compare``, ``peak``."""
+"""The commands: a quick comparison, and ``list``, ``run``, ``phases``, ``report``, …"""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .brief import brief, write_into
+from .brief import brief
+from .client import LIMITS
 from .compare import compare
-from .machine import CHECKOUT
-from .peak import Peak, described
+from .machine import CHECKOUT, describe
+from .peak import Peak, described, levels, measure_bandwidth
 from .peers import PEERS
-from .report import report, with_statistic
+from .phase_table import phase_table
+from .phases import measure_phases
+from .report import report
+from .results import read, with_statistic
 from .runner import Runner, Settings
-from .shapes import MODES, SUITES
+from .shapes import MODES, SUITES, Shape, Suite
+from .tables import threads_text, write_into
 
 DEFAULT_OUTPUT = (CHECKOUT or Path()) / "build" / "benchmarks" / "result.json"
-QUICK = Settings((1,), rounds=5, seconds=0.1)
+QUICK = Settings((1,), rounds=5, seconds=0.1, memory=False)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,8 +71,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     listing = commands.add_parser("list", help="suites, shapes, modes and peers")
     listing.set_defaults(command=_list)
+    _configure_run(commands.add_parser("run", help="measure suites and write JSON"))
+    _configure_phases(commands.add_parser("phases", help="where a training step's time goes"))
+    _configure_report(commands.add_parser("report", help="Markdown tables and plots from JSON"))
 
-    run = commands.add_parser("run", help="measure suites and write JSON")
+    both = commands.add_parser("compare", help="what became slower; exit status 1 if something did")
+    both.add_argument("before", type=Path)
+    both.add_argument("after", type=Path)
+    both.add_argument("--peer", choices=[*PEERS, "all"], default="lstmcore")
+    both.add_argument("--threshold", type=float, default=0.05, help="of the median (0.05)")
+    both.set_defaults(command=_compare)
+
+    peak = commands.add_parser("peak", help="the machine's multiply-adds and bandwidths")
+    peak.add_argument("--threads", nargs="+", type=int, metavar="N", help="default: 1 and all")
+    peak.add_argument("--isa", choices=LIMITS, default="", help="the peak of this instruction set")
+    peak.set_defaults(command=_peak)
+
+
+def _configure_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("suites", nargs="*", default=["small"], metavar="SUITE")
     run.add_argument("--shapes", nargs="+", metavar="SHAPE", help="only these shapes")
     run.add_argument("--modes", nargs="+", choices=MODES, help="only these modes")
@@ -75,6 +96,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--threads", nargs="+", type=int, metavar="N", help="default: all processors")
     run.add_argument("--rounds", type=int, default=7, help="turns of each peer (at least 5)")
     run.add_argument("--seconds", type=float, default=0.2, help="length of a turn")
+    run.add_argument(
+        "--budget",
+        type=float,
+        default=60.0,
+        help="seconds for all turns of a shape and mode; at least 3 rounds are done all the same",
+    )
+    run.add_argument("--isa", choices=LIMITS, default="", help="hold all peers to it")
+    run.add_argument("--no-memory", action="store_true", help="don't measure training's memory")
     run.add_argument(
         "--python",
         action="append",
@@ -85,26 +114,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="the JSON file")
     run.set_defaults(command=_run)
 
-    show = commands.add_parser("report", help="Markdown tables from JSON")
-    show.add_argument("result", type=Path, nargs="?", default=DEFAULT_OUTPUT)
+
+def _configure_phases(phases: argparse.ArgumentParser) -> None:
+    phases.add_argument("suites", nargs="*", default=["small"], metavar="SUITE")
+    phases.add_argument("--shapes", nargs="+", metavar="SHAPE", help="only these shapes")
+    phases.add_argument("--isa", choices=LIMITS, default="")
+    phases.add_argument("--repeats", type=int, default=9)
+    phases.add_argument("--output", type=Path, help="a JSON file, to be merged into a report")
+    phases.set_defaults(command=_phases)
+
+
+def _configure_report(show: argparse.ArgumentParser) -> None:
+    show.add_argument("results", type=Path, nargs="*", default=[DEFAULT_OUTPUT])
     show.add_argument("--subject", choices=PEERS, default="lstmcore", help="whose ratios")
+    show.add_argument("--suites", nargs="+", metavar="SUITE", help="only these suites")
     show.add_argument("--details", action="store_true", help="every statistic of every record")
     show.add_argument("--statistic", choices=("median", "min", "p90", "p99"), default="median")
     show.add_argument("--brief", action="store_true", help="one short table instead")
     show.add_argument("--into", type=Path, metavar="PAGE", help="write it between PAGE's markers")
-    show.add_argument("--plot", type=Path, help="also draw the ratios into this file")
+    show.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw ratios, roofline, …")
+    show.add_argument("--merged", type=Path, metavar="FILE", help="also write the JSON, merged")
     show.set_defaults(command=_report)
-
-    both = commands.add_parser("compare", help="what became slower between two runs")
-    both.add_argument("before", type=Path)
-    both.add_argument("after", type=Path)
-    both.add_argument("--peer", choices=[*PEERS, "all"], default="lstmcore")
-    both.add_argument("--threshold", type=float, default=0.05)
-    both.set_defaults(command=_compare)
-
-    peak = commands.add_parser("peak", help="the machine's float32 multiply-adds")
-    peak.add_argument("--threads", nargs="+", type=int, default=[1, len(os.sched_getaffinity(0))])
-    peak.set_defaults(command=_peak)
 
 
 def _quick(options: argparse.Namespace) -> int:
@@ -133,17 +163,19 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    unknown = [name for name in options.suites if name not in SUITES]
-    if unknown:
-        raise ValueError(f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
+    chosen = _chosen(options)
     if options.rounds < 5:
         raise ValueError(f"--rounds must be at least 5, got {options.rounds}")
-    pythons = dict(pair.split("=", 1) for pair in options.python)
-    settings = Settings(_threads(options), options.rounds, options.seconds, pythons)
+    settings = Settings(
+        _threads(options),
+        options.rounds,
+        options.seconds,
+        options.budget,
+        options.isa,
+        not options.no_memory,
+        dict(pair.split("=", 1) for pair in options.python),
+    )
     runner = Runner(options.peers, settings)
-    chosen = [(SUITES[name], _shapes(name, options.shapes)) for name in options.suites]
-    if not any(shapes for _, shapes in chosen):
-        raise ValueError(f"no shape of {options.suites} is among {options.shapes}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     try:
         for suite, shapes in chosen:
@@ -151,9 +183,35 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; what was measured is kept", file=sys.stderr)
     result = runner.result()
-    options.output.write_text(json.dumps(result, indent=1) + "\n")
+    _write(result, options.output)
     print(f"{len(result['records'])} records in {options.output}", file=sys.stderr)
     return _status(result)
+
+
+def _phases(options: argparse.Namespace) -> int:
+    runner = Runner([], Settings((1,), isa=options.isa, rounds=options.repeats, seconds=0.0))
+    shapes = [shape for _, shapes in _chosen(options) for shape in shapes]
+    runner.phases = measure_phases(shapes, options.isa, options.repeats)
+    print(phase_table(runner.phases))
+    if options.output:
+        _write(runner.result(), options.output)
+    return 0
+
+
+def _chosen(options: argparse.Namespace) -> list[tuple[Suite, list[Shape]]]:
+    """The suites that were named, with those of their shapes that were named."""
+    unknown = [name for name in options.suites if name not in SUITES]
+    if unknown:
+        raise ValueError(f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
+    wanted = options.shapes
+    found = {shape.name for name in options.suites for shape in SUITES[name].shapes}
+    lost = [name for name in wanted or () if name not in found]
+    if lost:
+        raise ValueError(f"no shape {lost[0]!r} in {', '.join(options.suites)}")
+    return [
+        (suite, [shape for shape in suite.shapes if not wanted or shape.name in wanted])
+        for suite in (SUITES[name] for name in options.suites)
+    ]
 
 
 def _threads(options: argparse.Namespace) -> tuple[int, ...]:
@@ -168,12 +226,18 @@ def _status(result: dict[str, Any]) -> int:
     return int(any("failed" in record for record in result["records"]))
 
 
-def _shapes(suite: str, wanted: list[str] | None) -> list[Any]:
-    return [shape for shape in SUITES[suite].shapes if not wanted or shape.name in wanted]
+def _write(result: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _report(options: argparse.Namespace) -> int:
-    result = with_statistic(_read(options.result), options.statistic)
+    result = read(options.results)
+    if options.suites:
+        result["records"] = [r for r in result["records"] if r["suite"] in options.suites]
+    if options.merged:
+        _write(result, options.merged)
+    result = with_statistic(result, options.statistic)
     if options.brief:
         text = brief(result, options.subject)
     else:
@@ -182,33 +246,30 @@ def _report(options: argparse.Namespace) -> int:
         write_into(options.into, text)
     else:
         print(text)
-    if options.plot:
-        from .plots import plot_ratios
+    if options.plots:
+        from .plots import draw, names
 
-        plot_ratios(result, options.plot, options.subject)
+        print(names(draw(result, options.plots, options.subject)), file=sys.stderr)
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    text, slower = compare(
-        _read(options.before), _read(options.after), options.peer, options.threshold
-    )
+    before, after = read([options.before]), read([options.after])
+    text, slower = compare(before, after, options.peer, options.threshold)
     print(text, end="")
     return int(bool(slower))
 
 
 def _peak(options: argparse.Namespace) -> int:
-    for threads in options.threads:
-        peak = Peak(threads)
+    for threads in options.threads or (1, len(os.sched_getaffinity(0))):
+        peak = Peak(threads, options.isa)
         best = max(peak.measure(0.2) for _ in range(5))
         peak.close()
-        print(f"{threads} threads: {best:.1f} GFLOP/s")
-    print(described())
+        rows = measure_bandwidth(levels(describe()["caches"], threads), threads)
+        reading = ", ".join(f"{row['level']} {row['gbps']:.0f}" for row in rows)
+        print(
+            f"{threads_text(threads)}: {best:.1f} GFLOP/s"
+            + (f"; reading {reading} GB/s" * bool(rows))
+        )
+    print(described(options.isa))
     return 0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(path.read_text())
-    if result.get("schema") != 1:
-        raise ValueError(f"{path} has schema {result.get('schema')!r}, expected 1")
-    return result

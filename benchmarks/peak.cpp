@@ -1,8 +1,9 @@
 // Fused multiply-adds a second, float32: the ceiling every other number is measured against.
 //
 // Sixteen independent chains of the widest vectors the compiler knows for this machine, in registers
-// only, one copy on each thread. Reads a number of seconds a line, writes GFLOP/s a line, so that the
-// ceiling is taken in turns with the peers.
+// only, one copy on each thread. Reads a line "seconds bytes": with 0 bytes it writes GFLOP/s, else
+// the GB/s at which all threads read arrays of that many bytes, each its own, again and again. A
+// running program, so that the ceiling is taken in turns with the peers.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -37,33 +38,67 @@ static float slice(float factor, float term) {
   return sum[0];
 }
 
+// One pass over an array of floats, read only: its sum, in as many chains as loads are under way.
+static float pass(const float* data, long n) {
+  Vector chain[8] = {};
+  for (long i = 0; i + 8 * kLanes <= n; i += 8 * kLanes) {
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; ++k)
+      chain[k] += *reinterpret_cast<const Vector*>(data + i + k * kLanes);
+  }
+  Vector sum = chain[0];
+  for (int k = 1; k < 8; ++k) sum += chain[k];
+  return sum[0];
+}
+
+using Clock = std::chrono::steady_clock;
+
+// Calls body(thread) on all threads again and again for some seconds; calls a second, all together.
+template <class Body>
+static double rate(int threads, double seconds, Body body) {
+  std::atomic<long> calls{0};
+  const auto begin = Clock::now();
+  const auto end = begin + std::chrono::duration<double>(seconds);
+  std::vector<std::thread> pool;
+  for (int t = 0; t < threads; ++t) {
+    pool.emplace_back([&, t] {
+      long done = 0;
+      do {
+        body(t);
+        ++done;
+      } while (Clock::now() < end);
+      calls += done;
+    });
+  }
+  for (auto& thread : pool) thread.join();
+  return static_cast<double>(calls.load()) /
+         std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   volatile float factor = 0.999f, term = 0.001f;
-  std::atomic<float> sink{0.0f};  // somewhere for the results to go
+  std::vector<float> sink(static_cast<std::size_t>(threads) * 64);  // somewhere for the results
   double seconds = 0.0;
-  while (std::scanf("%lf", &seconds) == 1) {
-    using Clock = std::chrono::steady_clock;
-    std::atomic<long> slices{0};
-    const auto begin = Clock::now();
-    const auto end = begin + std::chrono::duration<double>(seconds);
-    std::vector<std::thread> pool;
-    for (int t = 0; t < threads; ++t) {
-      pool.emplace_back([&] {
-        long done = 0;
-        float sum = 0.0f;
-        do {
-          sum += slice(factor, term);
-          ++done;
-        } while (Clock::now() < end);
-        slices += done;
-        sink = sum;
+  long bytes = 0;
+  while (std::scanf("%lf %ld", &seconds, &bytes) == 2) {
+    if (bytes == 0) {
+      const double slices = rate(threads, seconds, [&](int t) { sink[t * 64] += slice(factor, term); });
+      std::printf("%.3f\n", slices * 2.0 * kLanes * kChains * kSteps / 1e9);
+    } else {
+      const long n = bytes / 4 / (8 * kLanes) * (8 * kLanes);
+      std::vector<float*> arrays(static_cast<std::size_t>(threads));
+      for (float*& array : arrays) {
+        array = static_cast<float*>(std::aligned_alloc(64, static_cast<std::size_t>(n) * 4));
+        for (long i = 0; i < n; ++i) array[i] = 1.0f;
+      }
+      const long repeats = 1 + (1 << 20) / (n * 4);  // the clock is read once a mebibyte
+      const double passes = rate(threads, seconds, [&](int t) {
+        for (long r = 0; r < repeats; ++r) sink[t * 64] += pass(arrays[t], n);
       });
+      std::printf("%.3f\n", passes * static_cast<double>(repeats * n) * 4 / 1e9);
+      for (float* array : arrays) std::free(array);
     }
-    for (auto& thread : pool) thread.join();
-    const double took = std::chrono::duration<double>(Clock::now() - begin).count();
-    const double flops = 2.0 * kLanes * kChains * static_cast<double>(kSteps * slices.load());
-    std::printf("%.3f\n", flops / took / 1e9);
     std::fflush(stdout);
   }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,27 @@ class Problem:
             return padded.reshape(-1, padded.shape[-1])
         packed: Array = padded[self.mask()]
         return packed
+
+    def part(self, sequences: list[int]) -> tuple[Problem, Array]:
+        """Some of the sequences as a problem of their own, and which rows of the batch they have.
+
+        Parameters
+        ----------
+        sequences : list of int
+            Ascending numbers of sequences in the packed batch.
+        """
+        offset = np.concatenate([[0], np.cumsum(self.n_active)[:-1]])
+        chosen = np.asarray(sequences)
+        alive = [chosen[chosen < n] for n in self.n_active]
+        rows = np.concatenate([start + n for start, n in zip(offset, alive, strict=True)])
+        part = replace(
+            self,
+            lengths=self.lengths[chosen],
+            n_active=np.array([len(n) for n in alive], np.intp),
+            x=self.x[rows],
+            dy=self.dy[rows],
+        )
+        return part, rows
 
     def mask(self) -> Array:
         """Bool (T, N): whether the sequence is alive at the step."""

@@ -1,277 +1,236 @@
-"""Markdown tables from the JSON of a run."""
+"""The whole report: what was measured on what, a table for each suite and mode, the rest below."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from .peers import PEERS
-from .shapes import MODES, SUITES, Goal
+from .client import UNLIMITED
+from .phase_table import phase_table
+from .ratios import OURS, measured_peers, median, ragged_rows, ratios, verdict
+from .results import Group, Record, by_shape, group
+from .scaling import scaling_table
+from .shapes import MODES, SUITES
+from .statistics import geometric_mean
+from .tables import factor, share_of_peak, sizes, speed, table, threads_text, unit_of
 
-Record = dict[str, Any]
-OURS = ("lstmcore", "lstmcore-core")
-NOISY = 0.1  # the spread of the turns' medians above which a number gets a tilde
+RAGGED_GOAL = 0.9  # of the speed of equal lengths, per real row
 
 
 def report(result: dict[str, Any], subject: str = "lstmcore", details: bool = False) -> str:
-    """The whole report.
+    """The report of one run, or of several that were merged.
 
     Parameters
     ----------
     result : dict
-        What ``run`` wrote.
+        What ``results.read`` returned.
     subject : str, default="lstmcore"
         The peer whose ratios are shown.
     details : bool, default=False
-        Add a table of every record: min, median, p90, p99, CV, memory, error.
+        Add tables of every record: min, median, p90, p99, CV, error, the code that ran.
 
     Returns
     -------
     str
         Markdown.
     """
-    parts = [_head(result)]
+    parts = [head(result)]
     groups = group(result["records"])
     for key, records in groups.items():
-        parts.append(_section(key, records, subject, groups.get((*key[:2], 1), [])))
-        if details:
-            parts.append(_details(records))
+        suite, mode, _, isa = key
+        parts.append(_section(key, records, subject, groups.get((suite, mode, 1, isa), [])))
+        if suite == "scaling":
+            parts.append(scaling_table(records))
+        memory = _memory(records)
+        parts += [memory] if memory else []
+        parts += [_details(records)] if details else []
+    if result["phases"]:
+        parts.append(phase_table(result["phases"]))
     return "\n\n".join(parts) + "\n"
 
 
-def group(records: Iterable[Record]) -> dict[tuple[str, str, int], list[Record]]:
-    """Records by suite, mode and number of threads, in the order they were measured."""
-    groups: dict[tuple[str, str, int], list[Record]] = {}
-    for record in records:
-        key = record["suite"], record["mode"], record["threads"]
-        groups.setdefault(key, []).append(record)
-    return groups
-
-
-def with_statistic(result: dict[str, Any], statistic: str) -> dict[str, Any]:
-    """The same result with another statistic in the median's place.
-
-    On a machine that others use too the minimum says more than the median.
-
-    Parameters
-    ----------
-    result : dict
-        What ``run`` wrote.
-    statistic : {"median", "min", "p90", "p99"}
-        What the tables are to show.
-    """
-    records = [dict(record) for record in result["records"]]
-    for record in records:
-        if "ns" in record:
-            chosen = record["ns"][statistic]
-            record["ns"] = {**record["ns"], "median": chosen}
-            record["gflops"] = record["flops"] / chosen
-    return {**result, "records": records, "statistic": statistic}
-
-
-def ratios(records: Sequence[Record], subject: str, against: str) -> dict[str, float]:
-    """How many times faster the subject is, by shape.
-
-    Parameters
-    ----------
-    records : sequence of dict
-        Of one suite, mode and number of threads.
-    subject : str
-        The peer that should be fast.
-    against : str
-        Another peer, or ``"fastest"``: the fastest of those that aren't lstmcore.
-    """
-    found = {}
-    for shape, row in by_shape(records).items():
-        if against == "fastest":
-            times = [_median(r) for name, r in row.items() if name not in OURS]
-        else:
-            times = [_median(row[against])] if against in row else []
-        times = [time for time in times if not math.isnan(time)]
-        ours = _median(row[subject]) if subject in row else math.nan
-        if times and not math.isnan(ours):
-            found[shape] = min(times) / ours
-    return found
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """The mean that ratios have.
-
-    Examples
-    --------
-    >>> geometric_mean([1.0, 4.0])
-    2.0
-    """
-    logs = [math.log(value) for value in values]
-    return math.exp(sum(logs) / len(logs)) if logs else math.nan
-
-
-def measured_peers(records: Iterable[Record]) -> list[str]:
-    """Peers with a measurement, in the order of the tables."""
-    found = {record["peer"] for record in records if "ns" in record}
-    return [name for name in PEERS if name in found]
-
-
-def by_shape(records: Sequence[Record]) -> dict[str, dict[str, Record]]:
-    """Records by shape and peer."""
-    rows: dict[str, dict[str, Record]] = {}
-    for record in records:
-        rows.setdefault(record["shape"], {})[record["peer"]] = record
-    return rows
-
-
-def _median(record: Record) -> float:
-    return float(record["ns"]["median"]) if "ns" in record else math.nan
-
-
-def _head(result: dict[str, Any]) -> str:
-    machine, settings = result["machine"], result["settings"]
-    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
-    virtual = " of a virtual machine" if machine["virtual"] else ""
-    turns = f"{settings['rounds']} turns of {settings['seconds']:g} s for each peer, interleaved"
-    python = f"Python {machine['python']}, numpy {machine['numpy']}"
-    load = machine["load_average"][0]
+def head(result: dict[str, Any]) -> str:
+    """What was measured, when, on what; for merged runs what they have in common and what not."""
+    runs = result["runs"]
+    lines = [f"Measured {_span([run['machine']['created'][:19] for run in runs])}"]
+    lines[0] += f" at commit {', '.join(_unique(run['machine']['commit'] for run in runs))}"
+    lines[0] += f", in {len(runs)} runs." if len(runs) > 1 else "."
+    lines.append("")
+    lines += [f"- {text}" for text in _unique(_machine(run["machine"]) for run in runs)]
+    lines += [f"- {text}" for text in _unique(_software(run["machine"]) for run in runs)]
+    loads = [run["machine"]["load_average"][0] for run in runs]
+    turns = ", ".join(_unique(_turns(run["settings"]) for run in runs))
     statistic = result.get("statistic", "median")
-    lines = [
-        f"Measured {machine['created']} at commit {machine['commit']}.",
-        "",
-        f"- {machine['cpu']}, {machine['processors']} processors{virtual}",
-        f"- {' '.join(machine['isa'])}; {caches}; {machine['memory_gib']} GiB",
-        f"- {machine['system']}, {machine['libc']}, {python}; load average {load} at the start",
-        f"- {turns}; {statistic} of all calls; ~ marks turns that differ by more than 10 %",
-        f"- peak: {result['peak']}",
+    tilde = "~ marks turns that lie more than ±5 % apart"
+    lines += [
+        f"- {turns}; {statistic} of all calls; {tilde}; load average before: {_range(loads)}",
+        f"- peak: {'; '.join(_unique(run['peak'] for run in runs))}",
     ]
-    if machine["environment"]:
-        pairs = " ".join(f"{k}={v}" for k, v in machine["environment"].items())
-        lines.append(f"- environment: {pairs}")
-    for name, about in result["peers"].items():
-        lines.append(f"- {name}: " + ", ".join(f"{k} {v}" for k, v in about.items()))
-    for name, reason in result["missing"].items():
-        lines.append(f"- {name}: not measured ({reason})")
+    lines += [f"- {text}" for text in _unique(_bandwidth(run) for run in runs[:1]) if text]
+    environments = (run["machine"]["environment"] for run in runs)
+    lines += [f"- environment: {text}" for text in _unique(map(_pairs, environments)) if text]
+    abouts = (f"{k}: {_commas(v)}" for run in runs for k, v in run["peers"].items())
+    lines += [f"- {text}" for text in _unique(abouts)]
+    measured = {name for run in runs for name in run["peers"]}
+    missing = {k: v for run in runs for k, v in run["missing"].items() if k not in measured}
+    lines += [f"- {name}: not measured ({reason})" for name, reason in missing.items()]
+    limited = _unique(run["settings"]["isa"] for run in runs if run["settings"]["isa"])
+    for isa in limited:
+        names = [name for name in UNLIMITED if name in measured]
+        lines += [f"- {name} can't be held to {isa}: it ran with all there is" for name in names]
     return "\n".join(lines)
 
 
-def _section(
-    key: tuple[str, str, int],
-    records: Sequence[Record],
-    subject: str,
-    one_thread: Sequence[Record],
-) -> str:
-    """A table, what failed, and the goals; ``one_thread`` has the same shapes on one thread."""
-    suite, mode, threads = key
-    unit = {"step": "µs", "step-cold": "µs", "fit": "s"}.get(mode, "GFLOP/s")
+def _machine(machine: dict[str, Any]) -> str:
+    virtual = " of a virtual machine" if machine["virtual"] else ""
+    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
+    what = f"{machine['cpu']}, {machine['processors']} processors{virtual}"
+    return f"{what}; {' '.join(machine['isa'])}; {caches}; {machine['memory_gib']} GiB"
+
+
+def _software(machine: dict[str, Any]) -> str:
+    python = f"Python {machine['python']}, numpy {machine['numpy']}"
+    return f"{machine['system']}, {machine['libc']}, {python}"
+
+
+def _turns(settings: dict[str, Any]) -> str:
+    return f"{settings['rounds']} turns of {settings['seconds']:g} s for each peer, interleaved"
+
+
+def _bandwidth(run: dict[str, Any]) -> str:
+    parts = []
+    for threads, rows in run["bandwidth"].items():
+        levels = ", ".join(f"{row['level']} {row['gbps']:.0f}" for row in rows)
+        parts += [f"{threads_text(int(threads))} {levels}"] if rows else []
+    return f"reading, GB/s: {'; '.join(parts)}" if parts else ""
+
+
+def _pairs(values: dict[str, str]) -> str:
+    return " ".join(f"{k}={v}" for k, v in values.items())
+
+
+def _commas(values: dict[str, str]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in values.items())
+
+
+def _unique(texts: Any) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _span(times: Sequence[str]) -> str:
+    first, last = min(times), max(times)
+    return first if first == last else f"{first} to {last} (UTC)"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _section(key: Group, records: Sequence[Record], subject: str, alone: Sequence[Record]) -> str:
+    """A table, what failed, and the goals; ``alone`` has the same shapes on one thread."""
+    suite, mode, threads, isa = key
+    unit = unit_of(mode)
     peers = measured_peers(records)
-    against_torch = ratios(records, subject, "torch")
-    against_best = ratios(records, subject, "fastest")
-    head = ["shape", "T, N, I, H", *peers, "÷ torch", "÷ fastest", "% of peak"]
-    alone = by_shape(one_thread) if threads > 1 else {}
-    head += ["÷ 1 thread"] if alone else []
+    against = {"÷ torch": ratios(records, subject, "torch")} if "torch" in peers else {}
+    against["÷ fastest"] = ratios(records, subject, "fastest")
+    single = by_shape(alone) if threads > 1 else {}
+    heads = ["shape", "T, N, I, H", *peers, *against, "% of peak"]
+    heads += ["÷ 1 thread"] if single else []
+    rows = []
+    for shape, row in by_shape(records).items():
+        cells = [shape, sizes(next(iter(row.values()))), *(speed(row.get(p), unit) for p in peers)]
+        cells += [factor(found.get(shape)) for found in against.values()]
+        cells.append(share_of_peak(row.get(subject)))
+        if single:
+            before, now = (median(r.get(subject, {})) for r in (single.get(shape, {}), row))
+            cells.append(factor(before / now))
+        rows.append(cells)
+    if against["÷ fastest"]:
+        means = [factor(geometric_mean(found.values())) for found in against.values()]
+        blank = [""] * (1 + len(peers))
+        rows.append(["geometric mean", *blank, *means, *[""] * (1 + bool(single))])
+    held = f", all held to {isa}" if isa else ""
     lines = [
-        f"### {suite}: {mode}, {threads} thread{'s' * (threads > 1)}",
+        f"### {suite}: {mode}, {threads_text(threads)}{held}",
         "",
         f"{MODES[mode][0].upper()}{MODES[mode][1:]}. {unit}; the last columns are {subject}'s.",
         "",
-        "| " + " | ".join(head) + " |",
-        "|---|---|" + "---:|" * (len(head) - 2),
+        *table(heads, rows),
     ]
-    for shape, row in by_shape(records).items():
-        size = next(iter(row.values()))["size"]
-        cells = [shape, ", ".join(str(size[letter]) for letter in "TNIH")]
-        cells += [_cell(row.get(peer), unit) for peer in peers]
-        cells += [_factor(against_torch.get(shape)), _factor(against_best.get(shape))]
-        cells.append(_share(row.get(subject)))
-        if alone:
-            before, now = (_median(r.get(subject, {})) for r in (alone.get(shape, {}), row))
-            cells.append(_factor(before / now))
-        lines.append("| " + " | ".join(cells) + " |")
-    if against_best:
-        blank, rest = [""] * (len(peers) + 1), [""] * (1 + bool(alone))
-        means = [_factor(geometric_mean(r.values())) for r in (against_torch, against_best)]
-        lines.append("| " + " | ".join(["geometric mean", *blank, *means, *rest]) + " |")
-    lines += _remarks(records) + _ragged(records, subject)
-    goals = [goal for goal in SUITES[suite].goals if goal.mode == mode]
-    lines += [line for goal in goals if (line := _goal(goal, records, subject))]
+    remarks = [
+        *(f"{r['peer']} failed at {r['shape']}: {r['failed']}." for r in records if "failed" in r),
+        _checked(records),
+        _ragged(records, subject),
+    ]
+    if not isa and suite in SUITES:
+        goals = [goal for goal in SUITES[suite].goals if goal.mode == mode]
+        remarks += [verdict(goal, records, subject) for goal in goals]
+    return "\n".join(lines + [line for text in remarks if text for line in ("", text)])
+
+
+def _checked(records: Sequence[Record]) -> str:
+    """Which shapes were compared with the reference in part only, and which had fewer turns."""
+    part = {r["shape"]: r["checked"] for r in records if r.get("checked", "all") != "all"}
+    listed = ", ".join(f"{shape} {what}" for shape, what in part.items())
+    text = f"Compared with the reference in part: {listed}." if part else ""
+    most = max((len(r["ns"]["rounds"]) for r in records if "ns" in r), default=0)
+    few = {r["shape"]: len(r["ns"]["rounds"]) for r in records if "ns" in r}
+    listed = ", ".join(f"{shape} {turns}" for shape, turns in few.items() if turns < most)
+    return f"{text} {f'Fewer turns: {listed}.' if listed else ''}".strip()
+
+
+def _ragged(records: Sequence[Record], subject: str) -> str:
+    """What a real row costs in a ragged batch, against the twin of equal lengths."""
+    found = ragged_rows(records, subject)
+    if not found:
+        return ""
+    listed = ", ".join(f"{shape} {factor(value)}" for shape, value in found.items())
+    reached = "reached" if min(found.values()) >= RAGGED_GOAL else "not reached"
+    goal = f"goal {RAGGED_GOAL}× each: {reached}"
+    return f"Speed per real row, ragged against equal lengths ({subject}): {listed} ({goal})."
+
+
+def _memory(records: Sequence[Record]) -> str:
+    """Peak memory of training by shape, over the process with its libraries and inputs."""
+    shapes = {
+        shape: {peer: r["memory_mib"] for peer, r in row.items() if "memory_mib" in r}
+        for shape, row in by_shape(records).items()
+    }
+    shapes = {shape: row for shape, row in shapes.items() if row}
+    if not shapes:
+        return ""
+    peers = [p for p in measured_peers(records) if any(p in row for row in shapes.values())]
+    others = [peer for peer in peers if peer not in OURS]
+    rows, above = [], []
+    for shape, row in shapes.items():
+        shares = []
+        for peer in others:
+            known = "lstmcore" in row and row.get(peer, 0.0) > 0.0
+            share = row["lstmcore"] / row[peer] if known else math.nan
+            shares.append(factor(share))
+            above += [shape] if peer == "torch" and share > 1.0 else []
+        rows.append([shape, *(f"{row[p]:.1f}" if p in row else "–" for p in peers), *shares])
+    heads = ["shape", *peers, *(f"lstmcore ÷ {peer}" for peer in others)]
+    over = "MiB over the process with its libraries, weights and inputs"
+    what = f"Memory at the peak of training, {over}; a process of its own for each:"
+    lines = [what, "", *table(heads, rows, n_texts=1)]
+    if "torch" in others:
+        reached = f"not reached at {', '.join(above)}" if above else "reached"
+        lines += ["", f"Goal: below torch at every shape: {reached}."]
     return "\n".join(lines)
 
 
-def _cell(record: Record | None, unit: str) -> str:
-    if record is None or "unsupported" in record:
-        return "–"
-    if "failed" in record:
-        return "failed"
-    rounds, median = record["ns"]["rounds"], record["ns"]["median"]
-    noisy = "~" if (max(rounds) - min(rounds)) > NOISY * median else ""
-    if unit == "µs":
-        return f"{noisy}{median / 1e3:.1f} (p99 {record['ns']['p99'] / 1e3:.1f})"
-    if unit == "s":
-        return f"{noisy}{median / 1e9:.3g}"
-    return f"{noisy}{record['gflops']:.0f}"
-
-
-def _factor(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.2f}×"
-
-
-def _share(record: Record | None) -> str:
-    if record is None or "ns" not in record or not record.get("peak_gflops"):
-        return "–"
-    return f"{100 * record['gflops'] / record['peak_gflops']:.0f}"
-
-
-def _remarks(records: Sequence[Record]) -> list[str]:
-    """Failures, each named; a wrong result is never a blank."""
-    lines = [
-        f"{r['peer']} failed at {r['shape']}: {r['failed']}." for r in records if "failed" in r
-    ]
-    return ["", *lines] if lines else []
-
-
-def _ragged(records: Sequence[Record], subject: str) -> list[str]:
-    """What a real row costs in a ragged batch, against the twin of equal lengths."""
-    rows = by_shape(records)
-    parts = []
-    for shape in rows:
-        twin = rows.get(shape.removesuffix("-ragged") + "-equal", {}).get(subject, {})
-        record = rows[shape].get(subject, {})
-        if shape.endswith("-equal") or "gflops" not in twin or "gflops" not in record:
-            continue
-        parts.append(f"{shape} {record['gflops'] / twin['gflops']:.2f}×")
-    what = "Speed per real row, ragged against equal lengths"
-    return ["", f"{what} ({subject}): {', '.join(parts)}."] if parts else []
-
-
-def _goal(goal: Goal, records: Sequence[Record], subject: str) -> str:
-    """A line that says whether a goal is reached; empty if its peer wasn't measured."""
-    found = ratios(records, subject, goal.against)
-    found = {shape: found[shape] for shape in found if shape in goal.shapes or not goal.shapes}
-    if not found:
-        return ""
-    parts = []
-    mean, worst = geometric_mean(found.values()), min(found, key=lambda shape: found[shape])
-    for aim, value, what in (
-        (goal.geometric, mean, "in geometric mean"),
-        (goal.each, found[worst], f"at {worst}, the least"),
-    ):
-        if aim is not None:
-            verdict = "reached" if value >= aim else "not reached"
-            parts.append(f"{value:.2f}× {what} (goal {aim:g}×: {verdict})")
-    who = "the fastest peer" if goal.against == "fastest" else goal.against
-    return f"\nAgainst {who}: " + "; ".join(parts) + "."
-
-
 def _details(records: Sequence[Record]) -> str:
-    head = "shape peer min,ms median p90 p99 CV calls peak,MiB over,inputs error"
-    cells = [name.replace(",", " ") for name in head.split()]
-    lines = ["| " + " | ".join(cells) + " |", "|---|---|" + "---:|" * (len(cells) - 2)]
+    head = ["shape", "peer", "code", "min ms", "median", "p90", "p99", "CV", "calls", "error"]
+    rows = []
     for record in records:
         if "ns" not in record:
             continue
         times = [f"{record['ns'][key] / 1e6:.4g}" for key in ("min", "median", "p90", "p99")]
-        cells = [record["shape"], record["peer"], *times, f"{record['ns']['cv']:.3f}"]
-        cells.append(str(record["ns"]["calls"]))
-        cells += [f"{record[key]:.0f}" for key in ("memory_peak_mib", "memory_mib")]
         error = max(record.get("errors", {}).values(), default=math.nan)
-        cells.append("–" if math.isnan(error) else f"{error:.1e}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        cells = [record["shape"], record["peer"], record.get("path", "–"), *times]
+        cells += [f"{record['ns']['cv']:.3f}", str(record["ns"]["calls"])]
+        rows.append([*cells, "–" if math.isnan(error) else f"{error:.1e}"])
+    return "\n".join(table(head, rows, n_texts=3))

@@ -10,20 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from . import machine
+from . import machine, peak
 from .client import Client, PeerFailedError, PeerMissingError, PeerUnsupportedError
 from .fitting import make_task
-from .peak import Peak, described
-from .problem import make_problem
-from .reference import solve
+from .oracle import Reference, WrongResultError, judge, write_reference
+from .results import SCHEMA
 from .shapes import Shape, Suite
+from .statistics import summarise
 
-SCHEMA = 1
 SETTLE_SECONDS = 0.02  # lets the threads of the peer before stop spinning
-TOLERANCE = 1e-4  # of the largest value of each array; float32 against float64
-LEARNT = 0.7  # of a constant answer's loss: what the last epoch of a fit has to come below
+LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,13 @@ class Settings:
         Turns of each peer, A B A B.
     seconds : float
         The length of a turn; at least one call.
+    budget : float
+        Seconds that the turns of one shape and mode may take together: where calls are long there
+        are fewer rounds, at least three.
+    isa : str
+        An instruction set that all peers are held to; empty: what each chooses.
+    memory : bool
+        Whether to measure the memory of training, in processes of its own.
     pythons : dict
         Another interpreter for a peer, by its name.
     """
@@ -45,6 +48,9 @@ class Settings:
     threads: tuple[int, ...]
     rounds: int = 7
     seconds: float = 0.2
+    budget: float = 60.0
+    isa: str = ""
+    memory: bool = True
     pythons: dict[str, str] = field(default_factory=dict)
 
 
@@ -73,11 +79,16 @@ class Runner:
         self.about: dict[str, dict[str, str]] = {}
         self.missing: dict[str, str] = {}
         self.records: list[dict[str, Any]] = []
+        self.phases: list[dict[str, Any]] = []
         self.machine = machine.describe()  # before the run: its load is other people's
+        self.bandwidth: dict[str, list[dict[str, Any]]] = {}
 
     def run(self, suite: Suite, shapes: Sequence[Shape], modes: Sequence[str]) -> None:
         """Measure a suite, or some of its shapes and modes."""
         for threads in self.settings.threads:
+            if str(threads) not in self.bandwidth:
+                levels = peak.levels(self.machine["caches"], threads)
+                self.bandwidth[str(threads)] = peak.measure_bandwidth(levels, threads)
             for shape in shapes:
                 self._measure_shape(suite.name, shape, modes, threads)
 
@@ -85,179 +96,156 @@ class Runner:
         """Everything, ready for json.dump."""
         settings = asdict(self.settings)
         settings["pythons"] = sorted(self.settings.pythons)  # which, not where
-        return {
-            "schema": SCHEMA,
+        run = {
             "machine": self.machine,
             "settings": settings,
             "peers": self.about,
             "missing": self.missing,
-            "peak": described(),
-            "records": self.records,
+            "peak": peak.described(self.settings.isa),
+            "bandwidth": self.bandwidth,
         }
+        records = [{**record, "run": 0} for record in self.records]
+        phases = [{**row, "run": 0} for row in self.phases]
+        return {"schema": SCHEMA, "runs": [run], "records": records, "phases": phases}
 
     def _measure_shape(self, suite: str, shape: Shape, modes: Sequence[str], threads: int) -> None:
+        # First, and one after the other: alone on the machine, nothing else in the process.
+        memory = self._measure_memory(shape, modes, threads) if self.settings.memory else {}
         clients = self._start(threads)
-        peak = Peak(threads)
+        ceiling = peak.Peak(threads, self.settings.isa)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 for mode in modes:
-                    reference = _write_reference(shape, mode, Path(folder))
+                    reference = write_reference(shape, mode, Path(folder))
                     base = {"suite": suite, "shape": shape.name, "mode": mode, "threads": threads}
-                    base |= {"size": shape.to_dict(), "flops": _flops(shape, mode)}
-                    self._measure_mode(clients, peak, shape, base, reference)
+                    base |= {"isa": self.settings.isa, "size": shape.to_dict()}
+                    base |= {"rows": shape.rows, "flops": _flops(shape, mode)}
+                    self._measure_mode(clients, ceiling, base, reference, memory.get(mode, {}))
         finally:
             for client in clients:
                 client.close()
-            peak.close()
+            ceiling.close()
 
     def _start(self, threads: int) -> list[Client]:
+        started = [self._client(name, threads) for name in self.names if name not in self.missing]
         clients = []
-        for name in self.names:
-            if name in self.missing:
-                continue
+        for client in started:
             try:
-                client = Client(name, threads, self.settings.pythons.get(name))
+                self.about[client.peer] = client.greet()
             except (PeerMissingError, PeerFailedError) as error:
-                self.missing[name] = str(error)
-                self.say(f"{name} is left out: {error}")
-                continue
-            self.about[name] = client.about
-            clients.append(client)
+                self.missing[client.peer] = str(error)
+                self.say(f"{client.peer} is left out: {error}")
+                client.close()
+            else:
+                clients.append(client)
         return clients
+
+    def _client(self, name: str, threads: int) -> Client:
+        return Client(name, threads, self.settings.pythons.get(name), self.settings.isa)
+
+    def _measure_memory(
+        self, shape: Shape, modes: Sequence[str], threads: int
+    ) -> dict[str, dict[str, float]]:
+        """MiB by mode and peer, of training; a failure is left to the timing to name."""
+        found: dict[str, dict[str, float]] = {}
+        for mode in modes:
+            for name in self.names if mode == "train" else ():
+                if name in self.missing:
+                    continue
+                client = self._client(name, threads)
+                try:
+                    client.greet()
+                    answer = client.ask("memory", shape=shape.to_dict(), mode=mode)
+                    found.setdefault(mode, {})[name] = answer["mib"]
+                except (PeerMissingError, PeerFailedError, PeerUnsupportedError):
+                    continue
+                finally:
+                    client.close()
+        return found
 
     def _measure_mode(
         self,
         clients: Sequence[Client],
-        peak: Peak,
-        shape: Shape,
+        ceiling: peak.Peak,
         base: dict[str, Any],
-        reference: str | None,
+        reference: Reference | None,
+        memory: dict[str, float],
     ) -> None:
         ready: dict[str, tuple[Client, dict[str, Any]]] = {}
+        where = f"{base['shape']} {base['mode']}"
         for client in clients:
             record = {**base, "peer": client.peer}
             try:
-                checked = client.prepare(shape.to_dict(), base["mode"], reference)
-                _check(checked)
-                client.run(self.settings.seconds / 4, warm_up=True)
+                checked = client.ask(
+                    "prepare",
+                    shape=base["size"],
+                    mode=base["mode"],
+                    reference=None if reference is None else asdict(reference),
+                )
+                judge(checked)
             except PeerUnsupportedError as error:
                 self.records.append({**record, "unsupported": str(error)})
             except (PeerFailedError, WrongResultError) as error:
                 self.records.append({**record, "failed": str(error)})
-                self.say(f"{client.peer} failed at {shape.name} {base['mode']}: {error}")
+                self.say(f"{client.peer} failed at {where}: {error}")
             else:
                 ready[client.peer] = client, checked
-        times, peaks, memory = self._take_turns({k: v[0] for k, v in ready.items()}, peak)
-        for name, rounds in times.items():
+        rounds = n_rounds([checked["seconds"] for _, checked in ready.values()], self.settings)
+        times, peaks = self._take_turns({k: v[0] for k, v in ready.items()}, ceiling, rounds, base)
+        for name, client_times in times.items():
             checked = ready[name][1]
             record = {**base, "peer": name, "peak_gflops": max(peaks, default=None)}
-            record["memory_mib"] = round(memory[name] - checked["memory_before"], 1)
-            record["memory_peak_mib"] = round(memory[name], 1)
-            kept = checked.keys() & {"errors", "loss", "constant_loss", "runtimes"}
+            if name in memory:
+                record["memory_mib"] = round(memory[name], 1)
+            if reference is not None:
+                record["checked"] = reference.describe()
+            kept = checked.keys() & {"errors", "loss", "constant_loss", "runtimes", "path"}
             record |= {key: checked[key] for key in sorted(kept)}
-            record["ns"] = summarise(rounds)
+            record["ns"] = summarise(client_times)
             record["gflops"] = base["flops"] / record["ns"]["median"]
             self.records.append(record)
-        self.say(self._line(base, times))
+        medians = [f"{name} {summarise(v)['median'] / 1e6:.4g}" for name, v in times.items()]
+        self.say(f"{where}, {base['threads']} threads: {', '.join(medians) or 'no peer'} (ms)")
 
     def _take_turns(
-        self, clients: dict[str, Client], peak: Peak
-    ) -> tuple[dict[str, list[list[int]]], list[float], dict[str, float]]:
+        self, clients: dict[str, Client], ceiling: peak.Peak, rounds: int, base: dict[str, Any]
+    ) -> tuple[dict[str, list[list[int]]], list[float]]:
         """A B A B: a turn for the peak and each peer in every round, starting at another peer."""
         times: dict[str, list[list[int]]] = {name: [] for name in clients}
-        memory: dict[str, float] = {}
         peaks: list[float] = []
         names = list(clients)
-        for turn in range(self.settings.rounds):
-            if names:
-                time.sleep(SETTLE_SECONDS)
-                peaks.append(peak.measure(min(0.1, self.settings.seconds)))
-            first = turn % max(len(names), 1)
+        for turn in range(rounds if names else 0):
+            time.sleep(SETTLE_SECONDS)
+            peaks.append(ceiling.measure(min(0.1, self.settings.seconds)))
+            first = turn % len(names)
             for name in names[first:] + names[:first]:
                 if name not in times:
                     continue
                 time.sleep(SETTLE_SECONDS)
                 try:
-                    took = clients[name].run(self.settings.seconds)
+                    took = clients[name].ask("run", seconds=self.settings.seconds)
                 except PeerFailedError as error:
                     del times[name]
-                    self.say(f"{name} failed while timed: {error}")
+                    self.records.append({**base, "peer": name, "failed": f"while timed: {error}"})
                     continue
                 times[name].append(took["ns"])
-                memory[name] = took["memory_peak"]
-        return times, peaks, memory
-
-    def _line(self, base: dict[str, Any], times: dict[str, list[list[int]]]) -> str:
-        """One line of progress: the median of each peer in milliseconds."""
-        medians = [f"{name} {summarise(v)['median'] / 1e6:.4g}" for name, v in times.items()]
-        where = f"{base['shape']} {base['mode']}, {base['threads']} threads"
-        return f"{where}: {', '.join(medians) or 'no peer'} (ms)"
+        return times, peaks
 
 
-class WrongResultError(Exception):
-    """A peer's answer is too far from the reference; it isn't timed."""
-
-
-def summarise(rounds: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Statistics of call times.
-
-    Parameters
-    ----------
-    rounds : sequence of sequences of int
-        Nanoseconds of every call, by turn.
-
-    Returns
-    -------
-    dict
-        ``min``, ``median``, ``p90``, ``p99``, ``cv`` (standard deviation over mean), ``calls``, and
-        ``rounds``: the median of each turn, which shows how steady the machine was.
+def n_rounds(call_seconds: Sequence[float], settings: Settings) -> int:
+    """How many rounds fit into the budget, from what one call of each peer takes.
 
     Examples
     --------
-    >>> summarise([[2, 4], [3]])["median"]
-    3.0
+    >>> n_rounds([0.01, 0.02], Settings((1,), rounds=7, seconds=0.2, budget=60.0))
+    7
+    >>> n_rounds([10.0, 6.0], Settings((1,), rounds=7, seconds=0.2, budget=64.0))
+    4
     """
-    calls = np.concatenate([np.asarray(turn, float) for turn in rounds])
-    median, p90, p99 = np.percentile(calls, [50, 90, 99])
-    return {
-        "min": float(calls.min()),
-        "median": float(median),
-        "p90": float(p90),
-        "p99": float(p99),
-        "cv": round(float(calls.std() / calls.mean()), 4),
-        "calls": len(calls),
-        "rounds": [float(np.median(turn)) for turn in rounds],
-    }
+    a_round = sum(max(settings.seconds, seconds) for seconds in call_seconds)
+    fit = int(settings.budget / a_round) if a_round else settings.rounds
+    return min(settings.rounds, max(LEAST_ROUNDS, fit))
 
 
 def _flops(shape: Shape, mode: str) -> int:
     return make_task(shape).flops() if mode == "fit" else shape.flops(mode)
-
-
-def _write_reference(shape: Shape, mode: str, folder: Path) -> str | None:
-    """The right answers of a mode as an .npz file; a fit has none."""
-    if mode == "fit":
-        return None
-    gradients = mode.startswith("train")
-    path = folder / f"gradients-{gradients}.npz"
-    if not path.exists():
-        np.savez(path, allow_pickle=False, **solve(make_problem(shape), gradients))
-    return str(path)
-
-
-def _check(checked: dict[str, Any]) -> None:
-    """Refuse a wrong result before anything is timed.
-
-    Raises
-    ------
-    WrongResultError
-        If an array is off by more than the tolerance, or a fit hasn't learnt.
-    """
-    for name, error in checked.get("errors", {}).items():
-        if not error <= TOLERANCE:
-            raise WrongResultError(f"{name} is off by {error:.2g} of its largest value")
-    if "loss" in checked and not checked["loss"][-1] < LEARNT * checked["constant_loss"]:
-        curve = ", ".join(f"{loss:.4g}" for loss in checked["loss"])
-        raise WrongResultError(
-            f"it hasn't learnt: losses {curve}; a constant has {checked['constant_loss']:.4g}"
-        )

@@ -198,6 +198,27 @@ FIT = (
     Shape("fore", 96, 4000, 7, 64, "24 steps ahead of 7 series (regression)"),
 )
 
+
+def _scaling() -> tuple[Shape, ...]:
+    """One shape, varied in T, N and H; families in ``scaling.py`` go by the names."""
+    base = {"T": 100, "N": 64, "H": 128}
+    varied = {
+        "T": (25, 50, 100, 200, 400, 800),
+        "N": (8, 16, 32, 64, 128, 256, 512),
+        "H": (32, 64, 128, 256, 512),
+    }
+    return tuple(
+        Shape(
+            f"scale-{letter}-{value}",
+            **{**base, letter: value},
+            I=32,
+            why=f"how time grows with {letter}",
+        )
+        for letter, values in varied.items()
+        for value in values
+    )
+
+
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
@@ -245,6 +266,12 @@ SUITES: dict[str, Suite] = {
                 Goal("step", "onnxruntime", None, 3.0, ("stream-64",)),
                 Goal("step", "onnxruntime", None, 1.5, ("stream-128", "stream-256", "stream-512")),
             ),
+        ),
+        Suite(
+            "scaling",
+            "one shape at growing T, N and H: time should grow linearly",
+            _scaling(),
+            ("train",),
         ),
         Suite(
             "fit",

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from . import peers
-from .fitting import FitTask, make_task
+from . import oracle, peers
+from .fitting import make_task
 from .machine import memory, openmp_runtimes, reset_peak_memory
 from .peers.base import Operation, Peer, UnsupportedError
 from .problem import Array, Problem, make_problem
@@ -25,6 +25,9 @@ from .shapes import Shape
 
 EVICTION_BYTES = 128 << 20
 MAX_COLD_CALLS = 30
+LONG_SECONDS = 2.0  # a call that takes so long isn't repeated only to see its code path
+MEMORY_CALLS = 3
+TINY = Shape("tiny", 3, 4, 5, 16, "to load all code")
 
 
 class Worker:
@@ -39,10 +42,12 @@ class Worker:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.operation: Operation | None = None
-        self.subject: Problem | FitTask | None = None
+        self.problem: Problem | None = None
         self.junk: Array | None = None
 
-    def prepare(self, shape: dict[str, Any], mode: str, reference: str | None) -> dict[str, Any]:
+    def prepare(
+        self, shape: dict[str, Any], mode: str, reference: dict[str, Any] | None
+    ) -> dict[str, Any]:
         """Build the operation, compare its result with the reference, warm up.
 
         Parameters
@@ -51,40 +56,44 @@ class Worker:
             The fields of a Shape.
         mode : str
             A key of MODES.
-        reference : str or None
-            Path of an .npz with the right answers; None where there is none (``fit``).
+        reference : dict or None
+            The fields of an ``oracle.Reference``; None for ``fit``.
 
         Returns
         -------
         dict
             ``errors``: the largest difference of each array over the largest value of the
-            reference; for a fit ``loss``, the curve, and ``constant_loss``; ``memory_before`` in
-            MiB.
+            reference; for a fit ``loss``, the curve, and ``constant_loss``; ``path`` where the
+            library shows it; ``seconds``: of the last call, once warm.
         """
-        if self.subject is None:
-            size = Shape(**shape)
-            self.subject = make_task(size) if mode == "fit" else make_problem(size)
+        self.operation = None  # what it holds may be large
         self.junk = np.zeros(EVICTION_BYTES, np.int8) if mode == "step-cold" else None
-        before = memory()["now"]
-        self.operation = self.peer.prepare(self.subject, mode)
-        found = self.operation.outputs()
-        answer: dict[str, Any] = {"memory_before": before, "runtimes": openmp_runtimes()}
-        if isinstance(self.subject, FitTask):
-            answer["loss"] = [float(value) for value in found["loss"]]
-            answer["constant_loss"] = self.subject.constant_loss()
-        elif reference is not None:
-            with np.load(reference) as right:
-                expected = {name: right[name] for name in right.files if name in found}
-            answer["errors"] = {name: _error(found[name], expected[name]) for name in expected}
+        answer: dict[str, Any] = {"runtimes": openmp_runtimes()}
+        if reference is None:
+            task = make_task(Shape(**shape))
+            self.operation = self.peer.fit(task)
+            answer["loss"] = [float(value) for value in self.operation.outputs()["loss"]]
+            answer["constant_loss"] = task.constant_loss()
+        else:
+            self.problem = problem = self.problem or make_problem(Shape(**shape))
+            checked, rows = oracle.to_check(problem, reference["sequences"])
+            operation = self.peer.prepare(checked, mode)
+            answer["errors"] = oracle.errors(operation.outputs(), reference["path"], rows)
+            if checked is not problem and mode.startswith("train"):
+                del operation
+                operation = self.peer.prepare(problem, mode)
+            self.operation = operation
+        start = time.perf_counter()
+        self.operation.run()
+        answer["seconds"] = time.perf_counter() - start
+        if self.operation.path is not None and answer["seconds"] < LONG_SECONDS:
+            answer["path"] = self.operation.path()
         return answer
 
-    def run(self, seconds: float, warm_up: bool) -> dict[str, Any]:
+    def run(self, seconds: float) -> dict[str, Any]:
         """Call the operation for about ``seconds``, at least once; nanoseconds of each call."""
         assert self.operation is not None
         call, clock, junk = self.operation.run, time.perf_counter_ns, self.junk
-        if warm_up:
-            reset_peak_memory()  # only now: the reference was in memory until here
-            call()
         took: list[int] = []
         end = clock() + int(seconds * 1e9)
         while not took or (clock() < end and (junk is None or len(took) < MAX_COLD_CALLS)):
@@ -93,15 +102,22 @@ class Worker:
             start = clock()
             call()
             took.append(clock() - start)
-        return {"ns": took, "memory_peak": memory()["peak"]}
+        return {"ns": took}
 
+    def memory(self, shape: dict[str, Any], mode: str) -> dict[str, float]:
+        """MiB at the peak of some calls, over the process with its libraries, weights and inputs.
 
-def _error(found: Array, expected: Array) -> float:
-    """Largest difference over the largest expected value; NaN or a wrong shape counts as inf."""
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        return float("inf")
-    scale = float(np.abs(expected).max()) or 1.0
-    return float(np.abs(found - expected).max()) / scale
+        To be asked in a process that has done nothing else: what a library has freed may still be
+        resident. A tiny problem comes first, for what it loads or allocates once only.
+        """
+        self.peer.prepare(make_problem(TINY), mode).run()
+        problem = make_problem(Shape(**shape))
+        before = memory()["now"]
+        operation = self.peer.prepare(problem, mode)
+        reset_peak_memory()
+        for _ in range(MEMORY_CALLS):
+            operation.run()
+        return {"mib": memory()["peak"] - before - operation.held / 2**20}
 
 
 def serve(name: str, threads: int) -> None:
@@ -129,13 +145,11 @@ def serve(name: str, threads: int) -> None:
         # where a module lies is nobody's business
         answer(missing=re.sub(r" \(.*\)", "", str(error)))
         return
+    orders = {"prepare": worker.prepare, "run": worker.run, "memory": worker.memory}
     for line in sys.stdin:
         order = json.loads(line)
         try:
-            if order.pop("do") == "prepare":
-                answer(**worker.prepare(**order))
-            else:
-                answer(**worker.run(**order))
+            answer(**orders[order.pop("do")](**order))
         except UnsupportedError as error:
             answer(unsupported=str(error))
         except Exception as error:  # the runner names it in the table and goes on

@@ -27,10 +27,17 @@ class Operation:
     outputs : callable
         Does the same work once and returns it under the reference's names: packed ``y`` and, for
         training, ``dx``, ``weight_ih``, ``weight_hh`` and ``bias`` in gate order i, f, g, o.
+    held : int, default=0
+        Bytes of inputs that the peer's module has copied into the library's form: they are the
+        harness's memory, not the library's.
+    path : callable or None, default=None
+        Runs once more and tells which code the library chose, as far as it shows.
     """
 
     run: Callable[[], object]
     outputs: Callable[[], Outputs]
+    held: int = 0
+    path: Callable[[], str] | None = None
 
 
 class Peer(ABC):

@@ -15,6 +15,7 @@ from .base import Operation, Outputs, Peer
 
 
 def describe() -> dict[str, str]:
+    """Version, instruction set, OpenMP runtime."""
     config = _core.config()
     names = ("version", "isa", "openmp", "compiler")
     return {name: str(config[name]) for name in names if name in config}
@@ -53,7 +54,11 @@ class Layer(Peer):
     def infer(self, problem: Problem) -> Operation:
         """``layer(x)``."""
         layer, x = self._layer(problem), self._sequences(problem, problem.x)
-        return Operation(lambda: layer(x), lambda: {"y": self._rows(problem, layer(x)[0])})
+
+        def outputs() -> Outputs:
+            return {"y": self._rows(problem, layer(x)[0])}
+
+        return Operation(lambda: layer(x), outputs, problem.x.nbytes)
 
     def train(self, problem: Problem, need_dx: bool) -> Operation:
         """``layer.forward``, then ``layer.backward``."""
@@ -73,7 +78,7 @@ class Layer(Peer):
                 found["dx"] = self._rows(problem, dx)
             return found
 
-        return Operation(run, outputs)
+        return Operation(run, outputs, problem.x.nbytes + problem.dy.nbytes)
 
     def steps(self, problem: Problem) -> Operation:
         """``layer.step`` with the state it returned."""

@@ -13,6 +13,16 @@ from .base import Operation, Outputs, Peer
 from .onnx_graph import lstm_model
 
 
+def _path(compiled: ov.CompiledModel) -> str:
+    """The implementations that the compiled graph names for its recurrent layers."""
+    nodes = (node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops())
+    shown = [
+        {key: str(node[key].value) for key in ("layerType", "primitiveType")} for node in nodes
+    ]
+    recurrent = [node for node in shown if "RNN" in node["layerType"].upper()]
+    return ", ".join(dict.fromkeys(node["primitiveType"] for node in recurrent or shown))
+
+
 class OpenVino(Peer):
     """openvino.CompiledModel called through one InferRequest with shared tensors."""
 
@@ -24,9 +34,9 @@ class OpenVino(Peer):
         """Version and the numbers it was told to use."""
         return {"version": ov.get_version().split("-")[0], "precision": "float32, forced"}
 
-    def _request(self, problem: Problem, streaming: bool = False) -> ov.InferRequest:
+    def _compile(self, problem: Problem, streaming: bool = False) -> ov.CompiledModel:
         model = self.core.read_model(lstm_model(problem, streaming))
-        compiled = self.core.compile_model(
+        return self.core.compile_model(
             model,
             "CPU",
             {
@@ -36,11 +46,11 @@ class OpenVino(Peer):
                 "INFERENCE_PRECISION_HINT": "f32",
             },
         )
-        return compiled.create_infer_request()
 
     def infer(self, problem: Problem) -> Operation:
         """Whole sequences; lengths given for a ragged batch."""
-        request = self._request(problem)
+        compiled = self._compile(problem)
+        request = compiled.create_infer_request()
         request.set_tensor("x", ov.Tensor(np.ascontiguousarray(problem.pad(problem.x))))
         if not problem.equal:
             request.set_tensor("lengths", ov.Tensor(problem.lengths.astype(np.int32)))
@@ -49,11 +59,11 @@ class OpenVino(Peer):
             request.infer()
             return {"y": problem.unpad(request.get_tensor("y").data[:, 0]).copy()}
 
-        return Operation(request.infer, outputs)
+        return Operation(request.infer, outputs, path=lambda: _path(compiled))
 
     def steps(self, problem: Problem) -> Operation:
         """One step; tensors are shared, the state goes from output to input."""
-        request = self._request(problem, streaming=True)
+        request = self._compile(problem, streaming=True).create_infer_request()
         hidden = problem.shape.H
         x = np.zeros((1, 1, problem.shape.I), np.float32)
         h, c = (np.zeros((1, 1, hidden), np.float32) for _ in range(2))

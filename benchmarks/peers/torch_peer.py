@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,25 @@ def _layer(problem: Problem) -> nn.LSTM:
             given = getattr(problem, name.removesuffix("_l0").replace("bias_ih", "bias"), None)
             value.copy_(torch.zeros_like(value) if given is None else torch.from_numpy(given))
     return layer
+
+
+def _onednn_path(run: Callable[[], object]) -> str:
+    """Which oneDNN primitives a call executes: oneDNN prints them to the process's stdout."""
+    with tempfile.TemporaryFile() as printed:
+        stdout = os.dup(1)
+        os.dup2(printed.fileno(), 1)
+        try:
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                run()
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)
+        printed.seek(0)
+        lines = [line.decode(errors="replace").split(",") for line in printed]
+    # onednn_verbose,v1,primitive,exec,cpu,<primitive>,<implementation>,...
+    executed = [f for f in lines if f[0] == "onednn_verbose" and "exec" in f and "cpu" in f]
+    kinds = dict.fromkeys(" ".join(f[f.index("cpu") + 1 :][:2]) for f in executed)
+    return "oneDNN " + ", ".join(kinds) if kinds else "no oneDNN primitive"
 
 
 class Torch(Peer):
@@ -92,7 +114,9 @@ class Torch(Peer):
                 found["bias" if name == "bias_ih" else name] = gradient.numpy()
             return found
 
-        return Operation(train if training else infer, outputs)
+        run = train if training else infer
+        held = x.nbytes + (0 if packed or problem.equal else dy.nbytes)
+        return Operation(run, outputs, held, lambda: _onednn_path(run))
 
     def steps(self, problem: Problem) -> Operation:
         """The layer called with one step and its state, in inference_mode."""

@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """
     about = "measure this machine, beside the other libraries that are installed"
     parser: argparse.ArgumentParser = subparsers.add_parser("bench", help=about)
-    _commands().configure(parser)
+    harness("commands").configure(parser)
     return parser
 
 
@@ -51,12 +51,27 @@ def run(options: argparse.Namespace) -> int:
     status : int
         1 where a peer gave a wrong result or a comparison found something slower.
     """
-    status: int = _commands().run(options)
+    status: int = harness("commands").run(options)
     return status
 
 
-def _commands() -> ModuleType:
-    """Return the module with the benchmarks' commands."""
+def harness(name: str) -> ModuleType:
+    """Import a module of the benchmarks, from the package or from the checkout around it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"commands"``.
+
+    Returns
+    -------
+    module : ModuleType
+
+    Raises
+    ------
+    ImportError
+        If the installation has none.
+    """
     if importlib.util.find_spec(_NAME) is None:
         folder = Path(lstmcore.__file__).parents[1] / "benchmarks"
         spec = importlib.util.spec_from_file_location(
@@ -67,4 +82,4 @@ def _commands() -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[_NAME] = module
         spec.loader.exec_module(module)
-    return import_module(f"{_NAME}.commands")
+    return import_module(f"{_NAME}.{name}")
