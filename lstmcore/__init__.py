@@ -6,7 +6,7 @@
 
 from importlib.metadata import version
 
-from lstmcore import layers
+from lstmcore import interop, layers
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._config import show_config
 from lstmcore._containers import from_awkward, from_channels_first, from_padded
@@ -28,6 +28,7 @@ __all__ = [
     "from_channels_first",
     "from_long",
     "from_padded",
+    "interop",
     "labels_from_long",
     "layers",
     "load",

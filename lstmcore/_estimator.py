@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
 from lstmcore._dataset import check_weights, merge_samples
+from lstmcore._exchange import OnnxMixin
 from lstmcore._files import Savable
 from lstmcore._files_estimators import estimator_record
 from lstmcore._inference import predict
@@ -67,7 +68,7 @@ class Head:
     fitted: dict[str, Any]
 
 
-class BaseLSTM(InspectionMixin, Savable, BaseEstimator, metaclass=ABCMeta):
+class BaseLSTM(InspectionMixin, OnnxMixin, Savable, BaseEstimator, metaclass=ABCMeta):
     """Base of the estimators that learn one target per sequence.
 
     The parameters and the fitted attributes are documented where they are used: in

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-OPTIONAL = ["matplotlib", "rich", "pandas", "polars", "torch", "onnx", "keras", "tensorflow"]
+OPTIONAL = [
+    "matplotlib",
+    "rich",
+    "pandas",
+    "polars",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "keras",
+    "tensorflow",
+]
 
 # scikit-learn comes first: what it does on import is its own business.
 LOOK = f"""

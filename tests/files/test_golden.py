@@ -1,10 +1,14 @@
-"""Files of every release keep loading, and predict the bits that they did."""
+"""Files of every release keep loading, and predict what they did.
+
+To the last few bits: a later release may compute an activation otherwise.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from estimators.problems import methods
 from files.golden.make import FOLDER, outputs, sequences
@@ -21,7 +25,12 @@ def test_there_are_some() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_golden(path: Path) -> None:
     model = lstmcore.load(path)
-    assert outputs(model) == json.loads(path.with_suffix(".json").read_text())
+    expected = json.loads(path.with_suffix(".json").read_text())
+    for got, want in zip(outputs(model), expected, strict=True):
+        if isinstance(want[0], str):
+            assert got == want
+        else:
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
     assert path.stat().st_size < 10_000
 
 

@@ -35,18 +35,15 @@ def models() -> dict[str, Any]:
     }
 
 
-def outputs(model: Any) -> list[list[str]]:
-    """What a model makes of the sequences, to the last bit."""
+def outputs(model: Any) -> list[list[Any]]:
+    """What a model makes of the sequences."""
     if isinstance(model, layers.LSTM):
         y, (h, c) = model(sequences())
-        parts = [*y, h, c]
+        parts = [*(part for part in y if len(part)), h, c]
     else:
         parts = [model.predict(sequences())]
         parts += [model.predict_proba(sequences())] if hasattr(model, "classes_") else []
-    return [
-        [value.hex() if isinstance(value, float) else value for value in part.ravel().tolist()]
-        for part in parts
-    ]
+    return [part.ravel().tolist() for part in parts]
 
 
 if __name__ == "__main__":

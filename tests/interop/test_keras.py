@@ -1,0 +1,108 @@
+"""Keras 3: what comes over computes the same, and comes back with the same bits."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from interop.drawing import SHAPES, assert_close, assert_same_parameters, drawn
+
+from lstmcore.interop import from_keras, to_keras_weights
+
+pytest.importorskip("torch")
+os.environ.setdefault("KERAS_BACKEND", "torch")
+keras = pytest.importorskip("keras")
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what Keras uses is not ours to judge
+
+
+def stacked(shape: tuple[int, int, int], dtype: str = "float32", **options: Any) -> list[Any]:
+    """Built layers of Keras with random weights."""
+    rng = np.random.default_rng(1)
+    layers = []
+    for level in range(shape[2]):
+        layer = keras.layers.LSTM(
+            shape[1], return_sequences=True, return_state=True, dtype=dtype, **options
+        )
+        layer.build((None, None, shape[1] if level else shape[0]))
+        layer.set_weights([0.5 * rng.normal(size=w.shape) for w in layer.get_weights()])
+        layers.append(layer)
+    return layers
+
+
+def run(layers: list[Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outputs of the last layer, and the final states of all."""
+    states = []
+    for layer in layers:
+        x, *state = layer(x)
+        states.append([keras.ops.convert_to_numpy(part) for part in state])
+    h, c = (np.stack(parts) for parts in zip(*states, strict=True))
+    return keras.ops.convert_to_numpy(x), h, c
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("use_bias", [True, False], ids=["bias", "no bias"])
+def test_computes_the_same(shape: tuple[int, int, int], use_bias: bool) -> None:
+    theirs = stacked(shape, use_bias=use_bias, dropout=0.5, recurrent_dropout=0.5)
+    x = np.random.default_rng(0).normal(size=(4, 6, shape[0])).astype("float32")
+    y, (h, c) = from_keras(theirs)(x)
+    for got, want in zip((y, h, c), run(theirs, x), strict=True):
+        assert_close(got, want)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_round_trip(shape: tuple[int, int, int], dtype: Any) -> None:
+    layer = drawn(shape, dtype)
+    theirs = stacked(shape, np.dtype(dtype).name)
+    weights = to_keras_weights(layer)
+    assert len(weights) == shape[2]
+    for one, arrays in zip(theirs, weights, strict=True):
+        one.set_weights(arrays)
+    assert_same_parameters(from_keras(theirs), layer)
+    x = np.random.default_rng(0).normal(size=(3, 5, shape[0])).astype(dtype)
+    assert_close(layer(x)[0], run(theirs, x)[0], dtype)
+
+
+def test_one_layer_needs_no_list() -> None:
+    theirs = stacked((3, 4, 1))
+    assert_same_parameters(from_keras(theirs[0], n_jobs=1), from_keras(theirs))
+
+
+def test_the_forget_gate_is_where_it_was() -> None:
+    layer = keras.layers.LSTM(4, unit_forget_bias=True)
+    layer.build((None, None, 3))
+    assert from_keras(layer).parameters["bias_l0"].tolist() == [0.0] * 4 + [1.0] * 4 + [0.0] * 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "relu"}, "activation='relu'"),
+        ({"recurrent_activation": "hard_sigmoid"}, "recurrent_activation='hard_sigmoid'"),
+        ({"go_backwards": True}, "go_backwards=True"),
+    ],
+    ids=str,
+)
+def test_what_a_layer_can_not_do_is_named(options: dict[str, Any], message: str) -> None:
+    theirs = stacked((3, 4, 1), **options)
+    with pytest.raises(NotImplementedError, match=message):
+        from_keras(theirs)
+
+
+def test_what_is_no_built_lstm() -> None:
+    with pytest.raises(ValueError, match="layers has no weights yet"):
+        from_keras(keras.layers.LSTM(3))
+    with pytest.raises(NotImplementedError, match=r"layers\[0\] is a GRU"):
+        from_keras([keras.layers.GRU(3)])
+    with pytest.raises(NotImplementedError, match="layers is a Bidirectional"):
+        from_keras(keras.layers.Bidirectional(keras.layers.LSTM(3)))
+    with pytest.raises(TypeError, match="layers must be a layer of Keras, got int"):
+        from_keras(3)
+    with pytest.raises(ValueError, match="at least one layer"):
+        from_keras([])
+    with pytest.raises(ValueError, match="weight_ih_l1 must have the shape"):
+        from_keras(stacked((3, 4, 1)) * 2)
+    with pytest.raises(TypeError, match=r"layer must be a layer of lstmcore\.layers"):
+        to_keras_weights(keras.layers.LSTM(3))

@@ -1,0 +1,154 @@
+"""PyTorch: what comes over computes the same, and comes back with the same bits."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from interop.drawing import SHAPES, assert_close, assert_same_parameters, drawn
+
+from lstmcore.interop import from_torch, to_torch_state_dict
+from lstmcore.layers import LSTM
+
+torch = pytest.importorskip("torch")
+
+
+def module(shape: tuple[int, int, int], dtype: Any = "float32", **options: Any) -> Any:
+    """A torch.nn.LSTM with random parameters."""
+    torch.manual_seed(3)
+    options = {"batch_first": True, **options}
+    made = torch.nn.LSTM(*shape, dtype=getattr(torch, np.dtype(dtype).name), **options)
+    for values in made.parameters():
+        torch.nn.init.normal_(values, std=0.7)
+    return made.eval()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_computes_the_same(shape: tuple[int, int, int], bias: bool, dtype: Any) -> None:
+    theirs = module(shape, dtype, bias=bias, dropout=0.5 if shape[2] > 1 else 0.0)
+    ours = from_torch(theirs, n_jobs=1)
+    assert ours.dtype == np.dtype(dtype).name
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 6, shape[0])).astype(dtype)
+    state = tuple(rng.normal(size=(shape[2], 4, shape[1])).astype(dtype) for _ in "hc")
+    with torch.no_grad():
+        expected, (h, c) = theirs(torch.from_numpy(x), tuple(map(torch.from_numpy, state)))
+    y, (h_n, c_n) = ours(x, state)
+    for got, want in ((y, expected), (h_n, h), (c_n, c)):
+        assert_close(got, want.numpy(), dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_round_trip(shape: tuple[int, int, int], dtype: Any) -> None:
+    layer = drawn(shape, dtype)
+    state = to_torch_state_dict(layer)
+    theirs = module(shape, dtype)
+    theirs.load_state_dict(state)
+    assert_same_parameters(from_torch(theirs), layer)
+    assert_same_parameters(from_torch(state), layer)
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    assert_same_parameters(from_torch(arrays), layer)
+    x = np.random.default_rng(0).normal(size=(2, 5, shape[0])).astype(dtype)
+    with torch.no_grad():
+        assert_close(layer(x)[0], theirs(torch.from_numpy(x))[0].numpy(), dtype)
+
+
+def test_what_is_returned_is_a_copy() -> None:
+    layer = drawn((2, 3, 1))
+    state = to_torch_state_dict(layer)
+    for tensor in state.values():
+        tensor.zero_()
+    assert all(values.any() for values in layer.parameters.values())
+    theirs = module((2, 3, 1))
+    ours = from_torch(theirs)
+    ours.parameters["weight_ih_l0"][...] = 0
+    assert theirs.weight_ih_l0.abs().sum() > 0
+
+
+def test_half_precision() -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        theirs = module((2, 3, 1)).to(dtype)
+        ours = from_torch(theirs)
+        assert ours.dtype == "float32"
+        expected = theirs.weight_hh_l0.detach().float().numpy()
+        assert np.array_equal(ours.parameters["weight_hh_l0"], expected)
+
+
+def test_a_part_of_a_larger_module() -> None:
+    theirs = module((2, 3, 2))
+    model = torch.nn.Sequential(torch.nn.Linear(4, 2), theirs)
+    assert_same_parameters(from_torch(model, prefix="1."), from_torch(theirs))
+    with pytest.raises(ValueError, match=r"such as weight_ih_l0, got \[.0\.weight'.*the prefix"):
+        from_torch(model)
+    with pytest.raises(ValueError, match=r"such as 0\.weight_ih_l0"):
+        from_torch(model, prefix="0.")
+
+
+def test_a_cell() -> None:
+    cell = torch.nn.LSTMCell(3, 5)
+    ours = from_torch(cell)
+    x = torch.randn(4, 3)
+    h, c = cell(x)
+    y, (_, c_n) = ours.step(x.numpy())
+    assert_close(y, h.detach().numpy())
+    assert_close(c_n[0], c.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"bidirectional": True}, "bidirectional"), ({"proj_size": 2}, "proj_size")],
+    ids=["bidirectional", "proj_size"],
+)
+def test_what_a_layer_can_not_do_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(NotImplementedError, match=message):
+        from_torch(torch.nn.LSTM(3, 4, **options))
+
+
+def test_other_modules() -> None:
+    with pytest.raises(NotImplementedError, match="that of a GRU"):
+        from_torch(torch.nn.GRU(3, 4))
+    with pytest.raises(NotImplementedError, match="that of an RNN"):
+        from_torch(torch.nn.RNN(3, 4))
+    with pytest.raises(ValueError, match="names must be those of an LSTM"):
+        from_torch(torch.nn.Linear(3, 4))
+    with pytest.raises(TypeError, match="module_or_state_dict must be a module"):
+        from_torch(3)
+    with pytest.raises(TypeError, match=r"layer must be a layer of lstmcore\.layers"):
+        to_torch_state_dict(torch.nn.LSTM(3, 4))
+
+
+def bad(**changes: Any) -> dict[str, np.ndarray]:
+    state = {name: tensor.numpy() for name, tensor in to_torch_state_dict(drawn((3, 4, 2))).items()}
+    state |= changes
+    return {name: array for name, array in state.items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "such as weight_ih_l0"),
+        (bad(weight_hh_l1=None), "no weight_hh_l1"),
+        (bad(weight_ih_l0=np.ones((15, 3))), "weight_ih_l0 must have 16 rows"),
+        (bad(weight_ih_l1=np.ones((16, 3))), r"weight_ih_l1 must have the shape \(16, 4\)"),
+        (bad(weight_hh_l1=np.ones((16, 5))), r"weight_hh_l1 must have the shape \(16, 4\)"),
+        (bad(bias_ih_l1=np.ones((16, 1)), bias_hh_l1=None), r"bias_l1 must have the shape \(16,\)"),
+        (bad(weight_ih_l0=np.ones((16, 3), int)), "weight_ih_l0 must hold real numbers"),
+        (bad(weight_ih_l0=np.array(["a"])), "weight_ih_l0 must hold real numbers"),
+        (bad(other=np.ones(1)), "such as weight_ih_l0"),
+    ],
+    ids=range(9),
+)
+def test_bad_states(state: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_torch(state)
+
+
+def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {name: tensor.numpy() for name, tensor in to_torch_state_dict(LSTM(2, 3)).items()}
+    monkeypatch.setitem(sys.modules, "torch", None)
+    from_torch(state)
+    with pytest.raises(ImportError, match=r"needs torch: pip install 'lstmcore\[torch\]'"):
+        to_torch_state_dict(LSTM(2, 3))
