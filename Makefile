@@ -3,7 +3,7 @@
 help:
 	@echo "make demo      train on a real data set and show what came out"
 	@echo "make test      build, install into .venv, run all tests (TESTS=tests/core picks some)"
-	@echo "make bench     measure beside other libraries (SUITES='small stream fit')"
+	@echo "make bench     measure beside other libraries, an hour (SUITES=small picks some)"
 	@echo "make check     lint, formats, types, compiler warnings, static analysis"
 	@echo "make format    let the formatters have their way"
 	@echo "make wheel     a wheel in dist/, tried in a clean environment"
@@ -19,10 +19,16 @@ test: .venv/extra-test
 	  "the tests that compare with it are skipped (.venv/bin/pip install torch==2.13.0)"
 	.venv/bin/pytest -n 2 --doctest-modules $(TESTS)
 
-SUITES = small stream fit
+SUITES = small stream fit ragged large deepbench-infer deepbench-train scaling
+BENCH = .venv/bin/python -m benchmarks
+RESULTS = build/benchmarks
 bench: .venv/extra-bench
-	.venv/bin/python -m benchmarks run $(SUITES) --output build/benchmarks/result.json
-	.venv/bin/python -m benchmarks report build/benchmarks/result.json
+	set -e; for suite in $(SUITES); do $(BENCH) run $$suite --output $(RESULTS)/$$suite.json; done
+	$(BENCH) run small --threads $(sort 1 $(shell nproc)) --output $(RESULTS)/threads.json
+	$(BENCH) run small --isa avx2 --output $(RESULTS)/avx2.json
+	$(BENCH) phases small large --output $(RESULTS)/phases.json
+	$(BENCH) memory small ragged large deepbench-train --output $(RESULTS)/memory.json
+	$(BENCH) report $(RESULTS)/*.json --plots $(RESULTS)/plots
 
 check: .venv/extra-dev build/tidy/compile_commands.json
 	.venv/bin/ruff check .

@@ -14,6 +14,7 @@ from .brief import brief
 from .client import LIMITS
 from .compare import compare
 from .machine import CHECKOUT, describe
+from .memory import measure_memory, memory_table
 from .peak import Peak, described, levels, measure_bandwidth
 from .peers import PEERS
 from .phase_table import phase_table
@@ -25,7 +26,7 @@ from .shapes import MODES, SUITES, Shape, Suite
 from .tables import threads_text, write_into
 
 DEFAULT_OUTPUT = (CHECKOUT or Path()) / "build" / "benchmarks" / "result.json"
-QUICK = Settings((1,), rounds=5, seconds=0.1, memory=False)
+QUICK = Settings((1,), rounds=5, seconds=0.1)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing.set_defaults(command=_list)
     _configure_run(commands.add_parser("run", help="measure suites and write JSON"))
     _configure_phases(commands.add_parser("phases", help="where a training step's time goes"))
+    _configure_memory(commands.add_parser("memory", help="what training needs at its peak"))
     _configure_report(commands.add_parser("report", help="Markdown tables and plots from JSON"))
 
     both = commands.add_parser("compare", help="what became slower; exit status 1 if something did")
@@ -103,7 +105,6 @@ def _configure_run(run: argparse.ArgumentParser) -> None:
         help="seconds for all turns of a shape and mode; at least 3 rounds are done all the same",
     )
     run.add_argument("--isa", choices=LIMITS, default="", help="hold all peers to it")
-    run.add_argument("--no-memory", action="store_true", help="don't measure training's memory")
     run.add_argument(
         "--python",
         action="append",
@@ -122,6 +123,15 @@ def _configure_phases(phases: argparse.ArgumentParser) -> None:
     phases.add_argument("--repeats", type=int, default=9)
     phases.add_argument("--output", type=Path, help="a JSON file, to be merged into a report")
     phases.set_defaults(command=_phases)
+
+
+def _configure_memory(memory: argparse.ArgumentParser) -> None:
+    memory.add_argument("suites", nargs="*", default=["small"], metavar="SUITE")
+    memory.add_argument("--shapes", nargs="+", metavar="SHAPE", help="only these shapes")
+    memory.add_argument("--peers", nargs="+", choices=PEERS, default=["lstmcore", "torch"])
+    memory.add_argument("--threads", nargs=1, type=int, metavar="N", help="default: all processors")
+    memory.add_argument("--output", type=Path, help="a JSON file, to be merged into a report")
+    memory.set_defaults(command=_memory)
 
 
 def _configure_report(show: argparse.ArgumentParser) -> None:
@@ -172,7 +182,6 @@ def _run(options: argparse.Namespace) -> int:
         options.seconds,
         options.budget,
         options.isa,
-        not options.no_memory,
         dict(pair.split("=", 1) for pair in options.python),
     )
     runner = Runner(options.peers, settings)
@@ -196,6 +205,18 @@ def _phases(options: argparse.Namespace) -> int:
     if options.output:
         _write(runner.result(), options.output)
     return 0
+
+
+def _memory(options: argparse.Namespace) -> int:
+    threads = _threads(options)
+    runner = Runner([], Settings(threads))
+    for suite, shapes in _chosen(options):
+        rows = measure_memory(suite.name, shapes, options.peers, threads[0], runner.say)
+        runner.memory += rows
+    print(memory_table(runner.memory))
+    if options.output:
+        _write(runner.result(), options.output)
+    return int(any("failed" in row for row in runner.memory))
 
 
 def _chosen(options: argparse.Namespace) -> list[tuple[Suite, list[Shape]]]:
@@ -234,7 +255,8 @@ def _write(result: dict[str, Any], path: Path) -> None:
 def _report(options: argparse.Namespace) -> int:
     result = read(options.results)
     if options.suites:
-        result["records"] = [r for r in result["records"] if r["suite"] in options.suites]
+        for kind in ("records", "memory"):
+            result[kind] = [row for row in result[kind] if row["suite"] in options.suites]
     if options.merged:
         _write(result, options.merged)
     result = with_statistic(result, options.statistic)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .client import UNLIMITED
+from .memory import memory_table
 from .phase_table import phase_table
-from .ratios import OURS, measured_peers, median, ragged_rows, ratios, verdict
+from .ratios import measured_peers, median, ragged_rows, ratios, verdict
 from .results import Group, Record, by_shape, group
 from .scaling import scaling_table
 from .shapes import MODES, SUITES
@@ -42,11 +43,11 @@ def report(result: dict[str, Any], subject: str = "lstmcore", details: bool = Fa
         parts.append(_section(key, records, subject, groups.get((suite, mode, 1, isa), [])))
         if suite == "scaling":
             parts.append(scaling_table(records))
-        memory = _memory(records)
-        parts += [memory] if memory else []
         parts += [_details(records)] if details else []
     if result["phases"]:
         parts.append(phase_table(result["phases"]))
+    if result["memory"]:
+        parts.append(memory_table(result["memory"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -190,36 +191,6 @@ def _ragged(records: Sequence[Record], subject: str) -> str:
     reached = "reached" if min(found.values()) >= RAGGED_GOAL else "not reached"
     goal = f"goal {RAGGED_GOAL}× each: {reached}"
     return f"Speed per real row, ragged against equal lengths ({subject}): {listed} ({goal})."
-
-
-def _memory(records: Sequence[Record]) -> str:
-    """Peak memory of training by shape, over the process with its libraries and inputs."""
-    shapes = {
-        shape: {peer: r["memory_mib"] for peer, r in row.items() if "memory_mib" in r}
-        for shape, row in by_shape(records).items()
-    }
-    shapes = {shape: row for shape, row in shapes.items() if row}
-    if not shapes:
-        return ""
-    peers = [p for p in measured_peers(records) if any(p in row for row in shapes.values())]
-    others = [peer for peer in peers if peer not in OURS]
-    rows, above = [], []
-    for shape, row in shapes.items():
-        shares = []
-        for peer in others:
-            known = "lstmcore" in row and row.get(peer, 0.0) > 0.0
-            share = row["lstmcore"] / row[peer] if known else math.nan
-            shares.append(factor(share))
-            above += [shape] if peer == "torch" and share > 1.0 else []
-        rows.append([shape, *(f"{row[p]:.1f}" if p in row else "–" for p in peers), *shares])
-    heads = ["shape", *peers, *(f"lstmcore ÷ {peer}" for peer in others)]
-    over = "MiB over the process with its libraries, weights and inputs"
-    what = f"Memory at the peak of training, {over}; a process of its own for each:"
-    lines = [what, "", *table(heads, rows, n_texts=1)]
-    if "torch" in others:
-        reached = f"not reached at {', '.join(above)}" if above else "reached"
-        lines += ["", f"Goal: below torch at every shape: {reached}."]
-    return "\n".join(lines)
 
 
 def _details(records: Sequence[Record]) -> str:

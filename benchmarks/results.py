@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 SCHEMA = 2
 Record = dict[str, Any]
 Group = tuple[str, str, int, str]  # suite, mode, threads, instruction set
+# What a later run replaces as a whole.
+_KINDS: dict[str, Callable[[Record], tuple[Any, ...]]] = {
+    "records": lambda row: (*group_of(row), row["shape"]),
+    "phases": lambda row: (row["shape"],),
+    "memory": lambda row: (row["suite"], row["shape"], row["threads"]),
+}
 
 
 def read(paths: Sequence[Path]) -> dict[str, Any]:
@@ -44,37 +50,30 @@ def merge(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Parameters
     ----------
     results : sequence of dict
-        What ``run`` wrote, the oldest first.
+        What ``run``, ``phases`` and ``memory`` wrote, the oldest first.
 
     Returns
     -------
     dict
-        ``schema``, ``runs`` (machine, settings, peers of each), ``records`` and ``phases``;
-        ``run`` of each record is an index into ``runs``.
+        ``schema``, ``runs`` (machine, settings, peers of each), ``records``, ``phases`` and
+        ``memory``; ``run`` of each row is an index into ``runs``.
     """
     runs: list[dict[str, Any]] = []
-    records: dict[tuple[Any, ...], list[Record]] = {}
-    phases: dict[str, Record] = {}
+    kept: dict[str, dict[tuple[Any, ...], list[Record]]] = {kind: {} for kind in _KINDS}
     for result in results:
-        new: dict[tuple[Any, ...], list[Record]] = {}
-        for record in result["records"]:
-            numbered = {**record, "run": record["run"] + len(runs)}
-            new.setdefault((*group_of(record), record["shape"]), []).append(numbered)
-        records |= new
-        phases |= {row["shape"]: {**row, "run": row["run"] + len(runs)} for row in result["phases"]}
+        for kind, key_of in _KINDS.items():
+            new: dict[tuple[Any, ...], list[Record]] = {}
+            for row in result[kind]:
+                new.setdefault(key_of(row), []).append({**row, "run": row["run"] + len(runs)})
+            kept[kind] |= new
         runs += result["runs"]
-    used = sorted(
-        {r["run"] for rows in records.values() for r in rows} | {p["run"] for p in phases.values()}
-    )
+    flat = {kind: [row for rows in found.values() for row in rows] for kind, found in kept.items()}
+    used = sorted({row["run"] for rows in flat.values() for row in rows})
     number = {old: new for new, old in enumerate(used)}
-    for row in [r for rows in records.values() for r in rows] + list(phases.values()):
-        row["run"] = number[row["run"]]
-    return {
-        "schema": SCHEMA,
-        "runs": [runs[old] for old in used],
-        "records": [record for rows in records.values() for record in rows],
-        "phases": list(phases.values()),
-    }
+    for rows in flat.values():
+        for row in rows:
+            row["run"] = number[row["run"]]
+    return {"schema": SCHEMA, "runs": [runs[old] for old in used], **flat}
 
 
 def group_of(record: Record) -> Group:

@@ -39,8 +39,6 @@ class Settings:
         are fewer rounds, at least three.
     isa : str
         An instruction set that all peers are held to; empty: what each chooses.
-    memory : bool
-        Whether to measure the memory of training, in processes of its own.
     pythons : dict
         Another interpreter for a peer, by its name.
     """
@@ -50,7 +48,6 @@ class Settings:
     seconds: float = 0.2
     budget: float = 60.0
     isa: str = ""
-    memory: bool = True
     pythons: dict[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +77,7 @@ class Runner:
         self.missing: dict[str, str] = {}
         self.records: list[dict[str, Any]] = []
         self.phases: list[dict[str, Any]] = []
+        self.memory: list[dict[str, Any]] = []
         self.machine = machine.describe()  # before the run: its load is other people's
         self.bandwidth: dict[str, list[dict[str, Any]]] = {}
 
@@ -104,13 +102,15 @@ class Runner:
             "peak": peak.described(self.settings.isa),
             "bandwidth": self.bandwidth,
         }
-        records = [{**record, "run": 0} for record in self.records]
-        phases = [{**row, "run": 0} for row in self.phases]
-        return {"schema": SCHEMA, "runs": [run], "records": records, "phases": phases}
+        return {
+            "schema": SCHEMA,
+            "runs": [run],
+            "records": [{**record, "run": 0} for record in self.records],
+            "phases": [{**row, "run": 0} for row in self.phases],
+            "memory": [{**row, "run": 0} for row in self.memory],
+        }
 
     def _measure_shape(self, suite: str, shape: Shape, modes: Sequence[str], threads: int) -> None:
-        # First, and one after the other: alone on the machine, nothing else in the process.
-        memory = self._measure_memory(shape, modes, threads) if self.settings.memory else {}
         clients = self._start(threads)
         ceiling = peak.Peak(threads, self.settings.isa)
         try:
@@ -120,7 +120,7 @@ class Runner:
                     base = {"suite": suite, "shape": shape.name, "mode": mode, "threads": threads}
                     base |= {"isa": self.settings.isa, "size": shape.to_dict()}
                     base |= {"rows": shape.rows, "flops": _flops(shape, mode)}
-                    self._measure_mode(clients, ceiling, base, reference, memory.get(mode, {}))
+                    self._measure_mode(clients, ceiling, base, reference)
         finally:
             for client in clients:
                 client.close()
@@ -143,33 +143,12 @@ class Runner:
     def _client(self, name: str, threads: int) -> Client:
         return Client(name, threads, self.settings.pythons.get(name), self.settings.isa)
 
-    def _measure_memory(
-        self, shape: Shape, modes: Sequence[str], threads: int
-    ) -> dict[str, dict[str, float]]:
-        """MiB by mode and peer, of training; a failure is left to the timing to name."""
-        found: dict[str, dict[str, float]] = {}
-        for mode in modes:
-            for name in self.names if mode == "train" else ():
-                if name in self.missing:
-                    continue
-                client = self._client(name, threads)
-                try:
-                    client.greet()
-                    answer = client.ask("memory", shape=shape.to_dict(), mode=mode)
-                    found.setdefault(mode, {})[name] = answer["mib"]
-                except (PeerMissingError, PeerFailedError, PeerUnsupportedError):
-                    continue
-                finally:
-                    client.close()
-        return found
-
     def _measure_mode(
         self,
         clients: Sequence[Client],
         ceiling: peak.Peak,
         base: dict[str, Any],
         reference: Reference | None,
-        memory: dict[str, float],
     ) -> None:
         ready: dict[str, tuple[Client, dict[str, Any]]] = {}
         where = f"{base['shape']} {base['mode']}"
@@ -195,8 +174,6 @@ class Runner:
         for name, client_times in times.items():
             checked = ready[name][1]
             record = {**base, "peer": name, "peak_gflops": max(peaks, default=None)}
-            if name in memory:
-                record["memory_mib"] = round(memory[name], 1)
             if reference is not None:
                 record["checked"] = reference.describe()
             kept = checked.keys() & {"errors", "loss", "constant_loss", "runtimes", "path"}

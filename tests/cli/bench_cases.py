@@ -68,7 +68,7 @@ def failed(peer: str, reason: str) -> dict[str, Any]:
     return {k: v for k, v in base.items() if k not in ("ns", "gflops")} | {"failed": reason}
 
 
-def result(*records: dict[str, Any], phases: Any = (), **machine: Any) -> Result:
+def result(*records: dict[str, Any], phases: Any = (), memory: Any = (), **machine: Any) -> Result:
     run = {
         "machine": {**MACHINE, **machine},
         "settings": {"rounds": 5, "seconds": 0.1, "isa": ""},
@@ -82,4 +82,5 @@ def result(*records: dict[str, Any], phases: Any = (), **machine: Any) -> Result
         "runs": [run],
         "records": list(records),
         "phases": list(phases),
+        "memory": list(memory),
     }

@@ -35,6 +35,19 @@ def test_measures_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["bench", "compare", str(path), str(path)]) == 0
 
 
+def test_memory_of_training_is_measured_in_processes_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "memory.json"
+    what = ["memory", "small", "--shapes", "ts-small", "har", "--peers", "lstmcore"]
+    assert main(["bench", *what, "--threads", "1", "--output", str(path)]) == 0
+    assert "| har |" in capsys.readouterr().out
+    small, large = (row["mib"] for row in json.loads(path.read_text())["memory"])
+    # what BPTT keeps of har: 128 · 64 rows of h, c, four gates and tanh(c), 100 floats each
+    assert large > 128 * 64 * 7 * 100 * 4 / 2**20
+    assert 0 < small < large / 5
+
+
 def test_the_peak_is_measured_without_a_compiler(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "lstmcore", "bench", "peak", "--threads", "1"],

@@ -51,12 +51,15 @@ def test_noise_and_partial_checks_are_shown() -> None:
 
 
 def test_memory_is_compared_with_torch() -> None:
-    rows = [record("lstmcore", 1.0, memory_mib=10.0), record("torch", 3.0, memory_mib=20.0)]
-    text = report.report(result(*rows))
-    assert "| ts-small | 10.0 | 20.0 | 0.50× |" in text
-    assert "Goal: below torch at every shape: reached." in text
-    rows[0]["memory_mib"] = 30.0
-    assert "not reached at ts-small" in report.report(result(*rows))
+    base = {"suite": "small", "shape": "ts-small", "threads": 2, "run": 0}
+    base["size"] = record("lstmcore", 1.0)["size"]
+    ours, torch = {**base, "peer": "lstmcore", "mib": 10.0}, {**base, "peer": "torch", "mib": 20.0}
+    text = report.report(result(memory=[ours, torch]))
+    assert "| ts-small | 48, 32, 8, 32 | 10.0 | 20.0 | 0.50× |" in text
+    assert "below torch at every shape: reached." in text
+    assert "not reached at ts-small" in report.report(result(memory=[{**ours, "mib": 30.0}, torch]))
+    text = report.report(result(memory=[ours, {**base, "peer": "torch", "failed": "it died"}]))
+    assert "torch failed at ts-small: it died." in text
 
 
 def test_ragged_rows_are_compared_with_equal_lengths() -> None:
