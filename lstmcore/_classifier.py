@@ -1,17 +1,30 @@
-"""The classifier of sequences."""
+"""The classifier of sequences.
+
+Why this file is long: half of it describes parameters and attributes, for help() and its readers.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 
-from lstmcore._estimator import BaseLSTM, Head
-from lstmcore._parameters import class_weights
-from lstmcore._targets import check_labels, encode_labels, weigh_classes
+from lstmcore._estimator import BaseLSTM
+from lstmcore._fit_samples import Head
+from lstmcore._fitting import FitCourse, fit_method
+from lstmcore._parameters import Constraint, class_weights
+from lstmcore._targets import (
+    check_classes,
+    check_labels,
+    encode_labels,
+    find_classes,
+    weigh_classes,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from lstmcore._network import FloatArray
@@ -31,7 +44,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     class_weight : dict, list of dict, "balanced" or None, default=None
         What the weight of a sample is multiplied by, label → factor; classes that are left out have
         1. "balanced" makes all classes count alike: ``n_samples / (n_classes * count)``, by the
-        weights of the samples. For several labels at once a list holds a dict of 0 and 1 for each
+        weights of the samples (in `partial_fit` those of the call).
+        For several labels at once a list holds a dict of 0 and 1 for each
         column, and the factors of a sample are multiplied.
     hidden_size : int or tuple of int, default=64
         Number of hidden units; a tuple stacks as many LSTM layers, the lowest first.
@@ -44,7 +58,22 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     solver : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         Optimiser, with PyTorch's formulas; "sgd" has a momentum of 0.9.
     learning_rate : float, default=1e-3
-        Step size, constant over all epochs.
+        Step size of the solver, which the schedule starts from.
+    learning_rate_schedule : {"constant", "cosine", "step", "plateau"}, default="constant"
+        How the step size r goes on with the epochs e = 0, 1, ..., with f = `decay_factor`,
+        D = `decay_epochs` and W = `warmup_epochs`. "constant" leaves it at r; "cosine" takes
+        r (f + (1 - f) (1 + cos(π p)) / 2) with p = (e - W) / (D - W), held within 0 and 1;
+        "step" takes r times f to the power of e // D; "plateau" multiplies it by f each time that
+        D epochs in a row brought no improvement, see `tol`.
+    warmup_epochs : float, default=0
+        Number of epochs over which the step size rises to what the schedule says: step s of the S
+        steps of epoch e takes (e + s / S) / W of it.
+    decay_epochs : int or None, default=None
+        Epochs of the schedule. None is `max_iter` for "cosine", a third of it for "step" and half
+        of `n_iter_no_change` for "plateau". A fit in parts (`warm_start`, `partial_fit`) needs a
+        number to be equal to one in one go where `max_iter` differs.
+    decay_factor : float, default=0.1
+        What remains of the step size, in [0, 1).
     batch_size : int, default=32
         Number of sequences in a step of the solver.
     max_iter : int, default=100
@@ -54,12 +83,28 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     max_grad_norm : float or None, default=1.0
         Gradients with a larger Euclidean norm are scaled down to it. None leaves them as they are.
     tol : float or None, default=1e-4
-        A fit has converged when the training loss was not lower than its best value by at least
-        `tol` in `n_iter_no_change` epochs in a row; where `max_iter` ends it before, a
-        `ConvergenceWarning` says so. With None it is trained for exactly `max_iter` epochs, and
-        there is no warning.
+        A fit has converged when the training loss, or with `early_stopping` the validation score,
+        was not better than its best value by at least `tol` in `n_iter_no_change` epochs in a
+        row; where `max_iter` ends it before, a `ConvergenceWarning` says so. With None it is
+        trained for exactly `max_iter` epochs, and there is no warning.
     n_iter_no_change : int, default=10
         Number of epochs without improvement, see `tol`.
+    early_stopping : bool, default=False
+        Whether to judge every epoch by samples that are not trained on, to stop when their score
+        no longer improves, see `tol`, and to keep the weights of the best epoch. The samples are
+        ``validation_data`` of `fit` where given, else some of the training samples.
+    validation_fraction : float, default=0.1
+        Share of the samples that `early_stopping` holds out; of the groups where there are some.
+    validation_split : {"auto", "random", "stratified", "ordered"} or splitter, default="auto"
+        Which samples are held out. "auto" keeps `groups` of `fit` together, else it stratifies
+        by class where each sample has one, else it draws at random. "ordered" takes the last
+        samples, for those that come in the order of time. A splitter of scikit-learn, such as
+        ``TimeSeriesSplit()``, decides by its last split. What is drawn depends on the contents of
+        the samples alone: equal samples stay together, and their order does not matter; it does
+        for "ordered" and for splitters.
+    validation_scoring : "loss", str, callable or None, default="loss"
+        How an epoch is judged: "loss" is minus the loss, other names are those of scikit-learn's
+        scorers, None is `score`.
     n_timesteps : int, default=1
         Time steps in a row of a 2-D X: the row holds the features of the first step, then those
         of the second, and so on. Other forms of X say themselves how many steps they have.
@@ -108,6 +153,12 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         Name → read-only view into `coefs_` in its shape.
     n_iter_ : int
         Number of epochs.
+    validation_scores_ : list of float
+        Score of every epoch on the validation samples, where there were some.
+    best_validation_score_ : float
+        The highest of them.
+    best_iteration_ : int
+        With `early_stopping`, the number of the epoch, from 1, whose weights were kept.
     loss_ : float
         Training loss of the last epoch, a weighted mean over the samples.
     loss_curve_ : list of float
@@ -116,7 +167,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         For every epoch ``"epoch"``, ``"loss"``, ``"learning_rate"`` of its last step,
         ``"gradient_norm"`` and ``"gradient_norm_max"`` (mean and maximum over its steps, before
         clipping), ``"clipped"`` (share of steps with a gradient that was scaled down),
-        ``"parameter_norm"`` at its end, ``"seconds"`` and ``"samples_per_second"``.
+        ``"parameter_norm"`` at its end, ``"seconds"``, ``"samples_per_second"`` and, where there
+        were validation samples, ``"validation_score"``.
 
     See Also
     --------
@@ -149,12 +201,20 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         pooling: str = "last",
         solver: str = "adam",
         learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "constant",
+        warmup_epochs: float = 0,
+        decay_epochs: int | None = None,
+        decay_factor: float = 0.1,
         batch_size: int = 32,
         max_iter: int = 100,
         weight_decay: float = 0.0,
         max_grad_norm: float | None = 1.0,
         tol: float | None = 1e-4,
         n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_split: Any = "auto",
+        validation_scoring: Any = "loss",
         n_timesteps: int = 1,
         missing: str = "error",
         warm_start: bool = False,
@@ -169,12 +229,20 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
             pooling=pooling,
             solver=solver,
             learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
+            warmup_epochs=warmup_epochs,
+            decay_epochs=decay_epochs,
+            decay_factor=decay_factor,
             batch_size=batch_size,
             max_iter=max_iter,
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
             tol=tol,
             n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            validation_split=validation_split,
+            validation_scoring=validation_scoring,
             n_timesteps=n_timesteps,
             missing=missing,
             warm_start=warm_start,
@@ -185,9 +253,22 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         )
         self.class_weight = class_weight
 
-    _constraints = BaseLSTM._constraints | {"class_weight": class_weights()}
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        **BaseLSTM._constraints,
+        "class_weight": class_weights(),
+    }
+    _encoding_attributes = ("classes_", "_multilabel")
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    @fit_method
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: tuple[Any, ...] | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to sequences and their labels.
 
         Parameters
@@ -200,6 +281,12 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
             Labels, or indicators of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of at least 0. A sample of weight 0 counts as absent, also for `classes_`.
+        validation_data : tuple, default=None
+            (X, y) or (X, y, sample_weight): samples that every epoch is judged on and nothing is
+            learnt from. With `early_stopping` they decide its end, and no other sample is held
+            out; else their scores are only recorded.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of samples of which `early_stopping` must not hold out a part.
 
         Returns
         -------
@@ -217,9 +304,52 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If `max_iter` ends the fit while the training loss still improves, see `tol`.
+            If `max_iter` ends the fit while there still is improvement, see `tol`.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(FitCourse(X, y, sample_weight, validation_data, groups))
+
+    @fit_method
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one more epoch, on samples that may be new ones.
+
+        The first call begins as `fit` does. Others go on exactly: n calls with the same samples
+        give the bits of a `fit` of n epochs. After a `fit` without `warm_start` the weights go
+        on, and the solver begins anew. `tol` and `max_iter` do not count, `early_stopping` is an
+        error.
+
+        Parameters
+        ----------
+        X : array-like
+            Sequences in any of the forms that `fit` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels, or indicators of 0 and 1.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call, unless y has indicators. In
+            others it may be left out.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of at least 0. A sample of weight 0 counts as absent.
+
+        Returns
+        -------
+        self : LSTMClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; and if the samples do not fit those of the calls before.
+        TypeError
+            If a parameter has the wrong type.
+        """
+        course = FitCourse(X, y, sample_weight, partial=True)
+        course.encoding = self._encoding_of_classes(classes, y)
+        return self._fit(course)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict labels.
@@ -301,32 +431,59 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     def _check_targets(self, y: ArrayLike) -> NDArray[Any]:
         return check_labels(y, type(self).__name__)
 
-    def _encode_targets(self, y: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
-        classes, codes = encode_labels(y, type(self).__name__)
-        if self._resumes and not np.array_equal(classes, self.classes_):
+    def _encoding_of_classes(self, classes: ArrayLike | None, y: Any) -> dict[str, Any] | None:
+        """Return what `partial_fit` is told of the targets, and check that it stays the same."""
+        fitted = hasattr(self, "coefs_")
+        if classes is None:
+            if not fitted and np.ndim(y) == 1:
+                raise ValueError("classes must be given in the first call of partial_fit.")
+            return None
+        labels = check_classes(classes, type(self).__name__)
+        if fitted and not np.array_equal(labels, self.classes_):
+            raise ValueError(
+                f"classes={labels.tolist()} is not what the estimator was fitted with, "
+                f"{self.classes_.tolist()}."
+            )
+        return {"classes_": labels, "_multilabel": np.ndim(y) == 2}
+
+    def _learn_encoding(self, y: NDArray[Any]) -> dict[str, Any]:
+        return {"classes_": find_classes(y, type(self).__name__), "_multilabel": y.ndim == 2}
+
+    def _check_continued(self, y: NDArray[Any], encoding: Mapping[str, Any]) -> None:
+        classes = find_classes(y, type(self).__name__)
+        if not np.array_equal(classes, encoding["classes_"]):
             raise ValueError(
                 "warm_start=True goes on with the classes of the last fit, "
-                f"{self.classes_.tolist()}; y now has {classes.tolist()}."
+                f"{encoding['classes_'].tolist()}; y now has {classes.tolist()}."
             )
-        return codes, {"classes_": classes, "_multilabel": y.ndim == 2}
+
+    def _encode(self, y: NDArray[Any], encoding: Mapping[str, Any], name: str) -> NDArray[Any]:
+        return encode_labels(y, encoding["classes_"], name, multilabel=encoding["_multilabel"])
+
+    def _labels_to_stratify(self, codes: NDArray[Any]) -> NDArray[np.intp] | None:
+        return codes if codes.ndim == 1 else None
 
     def _weighted(
-        self, targets: NDArray[Any], weights: NDArray[np.float64], encoding: dict[str, Any]
+        self, codes: NDArray[Any], weights: NDArray[np.float64], encoding: dict[str, Any]
     ) -> NDArray[np.float64]:
-        return weigh_classes(self.class_weight, encoding["classes_"], targets, weights)
+        return weigh_classes(self.class_weight, encoding["classes_"], codes, weights)
 
     def _build_head(
         self,
-        targets: NDArray[Any],
+        codes: NDArray[Any],
         weights: NDArray[np.float64],  # noqa: ARG002 - labels are not scaled
-        fitted: dict[str, Any],
+        encoding: dict[str, Any],
     ) -> Head:
-        if targets.ndim == 1 and len(fitted["classes_"]) > 2:
-            return Head(
-                targets, len(fitted["classes_"]), "softmax", "softmax_cross_entropy", fitted
-            )
-        indicators = np.ascontiguousarray(targets.reshape(len(targets), -1), self.dtype)
-        return Head(indicators, indicators.shape[1], "sigmoid", "sigmoid_cross_entropy", fitted)
+        n_classes = len(encoding["classes_"])
+        if codes.ndim == 1 and n_classes > 2:
+            return Head(n_classes, "softmax", "softmax_cross_entropy", encoding)
+        n_outputs = 1 if codes.ndim == 1 else n_classes
+        return Head(n_outputs, "sigmoid", "sigmoid_cross_entropy", encoding)
+
+    def _core_targets(self, codes: NDArray[Any], head: Head) -> NDArray[Any]:
+        if head.link == "softmax":
+            return codes
+        return np.ascontiguousarray(codes.reshape(len(codes), -1), self.dtype)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

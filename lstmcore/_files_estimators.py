@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Fitted attributes that are rebuilt, those that are dataclasses, and the rest of the private ones;
 # the public ones need no list.
 _REBUILT = {"_cache", "layout_"}
+# Routing has a place of its own, and callbacks are code.
+_NOT_SAVED = {"_metadata_request", "_skl_callbacks"}
 _DATACLASSES: dict[str, type[Any]] = {"_spec": NetworkSpec, "_training_state": TrainingState}
 _PRIVATE = {"_multilabel": bool, "_flat_targets": bool}
 _NEEDED = {"_spec", "coefs_", "n_features_in_", "n_outputs_", "missing_features_"}
@@ -81,7 +83,7 @@ def estimator_record(estimator: BaseLSTM) -> dict[str, Any]:
     attributes = {
         name: _fields_of(value) if name in _DATACLASSES else value
         for name, value in vars(estimator).items()
-        if name not in parameters and name not in _REBUILT and name != "_metadata_request"
+        if name not in parameters and name not in _REBUILT | _NOT_SAVED
     }
     for name in attributes:
         if not (name in _DATACLASSES or name in _PRIVATE or _PUBLIC.fullmatch(name)):
@@ -174,6 +176,11 @@ def _restore_fitted(estimator: BaseLSTM, fitted: dict[str, Any]) -> None:
             and state.moments.shape[1] == coefs.size
             and state.parameters.dtype == state.moments.dtype == coefs.dtype,
             "the state of its training is of another network",
+        )
+        best = state.best_parameters
+        require(
+            best is None or (best.shape == coefs.shape and best.dtype == coefs.dtype),
+            "the best parameters of its training are of another network",
         )
         state.parameters.flags.writeable = False
     coefs.flags.writeable = False

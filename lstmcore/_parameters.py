@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,6 +116,32 @@ def choice(*names: str) -> Constraint:
         return _FITS if value in names else ValueError
 
     return Constraint("one of " + ", ".join(map(repr, names)), error)
+
+
+def splitter(*names: str) -> Constraint:
+    """Allow one of some strings, or an object that splits as scikit-learn's do."""
+
+    def error(value: Any) -> type[TypeError | ValueError] | None:
+        if isinstance(value, str):
+            return _FITS if value in names else ValueError
+        return _FITS if callable(getattr(value, "split", None)) else TypeError
+
+    listed = ", ".join(map(repr, names))
+    return Constraint(f"one of {listed}, or a splitter with a method split(X, y, groups)", error)
+
+
+def scoring(*names: str) -> Constraint:
+    """Allow some strings, the names of scikit-learn's scorers, callables and None."""
+
+    def error(value: Any) -> type[TypeError | ValueError] | None:
+        if value is None or callable(value):
+            return _FITS
+        if not isinstance(value, str):
+            return TypeError
+        return _FITS if value in names or value in get_scorer_names() else ValueError
+
+    listed = ", ".join(map(repr, names))
+    return Constraint(f"{listed}, the name of a scorer, a callable or None", error)
 
 
 def boolean() -> Constraint:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    EpochReport = Callable[[int, float, float], None]
+    EpochReport = Callable[[Mapping[str, float]], None]
 
 
 @contextmanager
@@ -31,14 +31,13 @@ def show_progress(title: str, n_done: int, n_total: int, *, verbose: bool) -> It
     Yields
     ------
     report : callable
-        To be called after each epoch with the number of epochs done so far, the training loss, and
-        the seconds that the epoch took.
+        To be called after each epoch with its entry of ``history_``.
 
     Examples
     --------
     >>> from lstmcore._progress import show_progress
     >>> with show_progress("LSTMClassifier", 0, 2, verbose=False) as report:
-    ...     report(1, 0.69, 0.01)
+    ...     report({"epoch": 1, "loss": 0.69, "seconds": 0.01, "samples_per_second": 9e4})
     """
     if not verbose:
         yield _stay_silent
@@ -51,17 +50,25 @@ def show_progress(title: str, n_done: int, n_total: int, *, verbose: bool) -> It
         yield report
 
 
-def _stay_silent(epoch: int, loss: float, seconds: float) -> None:
+def _stay_silent(entry: Mapping[str, float]) -> None:
     """Show nothing."""
 
 
-def _describe(title: str, epoch: int, n_total: int, loss: float, seconds: float) -> str:
-    return f"{title}: epoch {epoch}/{n_total}  loss {loss:.6f}  {seconds:.2f} s"
+def _describe(title: str, n_total: int, entry: Mapping[str, float]) -> str:
+    parts = [f"{title}: epoch {entry['epoch']}/{n_total}", f"loss {entry['loss']:.6f}"]
+    if "validation_score" in entry:
+        parts.append(f"validation score {entry['validation_score']:.6f}")
+    parts.append(f"{entry['samples_per_second']:.0f} samples/s")
+    return "  ".join(parts)
 
 
 def _line_printer(title: str, n_total: int) -> EpochReport:
-    def report(epoch: int, loss: float, seconds: float) -> None:
-        print(_describe(title, epoch, n_total, loss, seconds), flush=True)
+    seconds: list[float] = []
+
+    def report(entry: Mapping[str, float]) -> None:
+        seconds.append(entry["seconds"])
+        left = (n_total - entry["epoch"]) * sum(seconds) / len(seconds)
+        print(f"{_describe(title, n_total, entry)}  {left:.1f} s left", flush=True)
 
     return report
 
@@ -79,11 +86,12 @@ def _rich_progress_class() -> type[Any] | None:
 def _rich_bar(
     progress_class: type[Any], title: str, n_done: int, n_total: int
 ) -> Iterator[EpochReport]:
+    # Its columns are a description, the bar, the share that is done, and the time that is left.
     with progress_class() as progress:
         task = progress.add_task(title, completed=n_done, total=n_total)
 
-        def report(epoch: int, loss: float, seconds: float) -> None:
-            text = _describe(title, epoch, n_total, loss, seconds)
-            progress.update(task, completed=epoch, description=text)
+        def report(entry: Mapping[str, float]) -> None:
+            text = _describe(title, n_total, entry)
+            progress.update(task, completed=entry["epoch"], description=text)
 
         yield report

@@ -1,17 +1,24 @@
-"""The regressor of sequences."""
+"""The regressor of sequences.
+
+Why this file is long: half of it describes parameters and attributes, for help() and its readers.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from lstmcore._estimator import BaseLSTM, Head
-from lstmcore._parameters import choice
+from lstmcore._estimator import BaseLSTM
+from lstmcore._fit_samples import Head
+from lstmcore._fitting import FitCourse, fit_method
+from lstmcore._parameters import Constraint, choice
 from lstmcore._targets import check_numbers, location_and_scale
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -41,7 +48,22 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     solver : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         Optimiser, with PyTorch's formulas; "sgd" has a momentum of 0.9.
     learning_rate : float, default=1e-3
-        Step size, constant over all epochs.
+        Step size of the solver, which the schedule starts from.
+    learning_rate_schedule : {"constant", "cosine", "step", "plateau"}, default="constant"
+        How the step size r goes on with the epochs e = 0, 1, ..., with f = `decay_factor`,
+        D = `decay_epochs` and W = `warmup_epochs`. "constant" leaves it at r; "cosine" takes
+        r (f + (1 - f) (1 + cos(π p)) / 2) with p = (e - W) / (D - W), held within 0 and 1;
+        "step" takes r times f to the power of e // D; "plateau" multiplies it by f each time that
+        D epochs in a row brought no improvement, see `tol`.
+    warmup_epochs : float, default=0
+        Number of epochs over which the step size rises to what the schedule says: step s of the S
+        steps of epoch e takes (e + s / S) / W of it.
+    decay_epochs : int or None, default=None
+        Epochs of the schedule. None is `max_iter` for "cosine", a third of it for "step" and half
+        of `n_iter_no_change` for "plateau". A fit in parts (`warm_start`, `partial_fit`) needs a
+        number to be equal to one in one go where `max_iter` differs.
+    decay_factor : float, default=0.1
+        What remains of the step size, in [0, 1).
     batch_size : int, default=32
         Number of sequences in a step of the solver.
     max_iter : int, default=100
@@ -51,12 +73,28 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     max_grad_norm : float or None, default=1.0
         Gradients with a larger Euclidean norm are scaled down to it. None leaves them as they are.
     tol : float or None, default=1e-4
-        A fit has converged when the training loss was not lower than its best value by at least
-        `tol` in `n_iter_no_change` epochs in a row; where `max_iter` ends it before, a
-        `ConvergenceWarning` says so. With None it is trained for exactly `max_iter` epochs, and
-        there is no warning.
+        A fit has converged when the training loss, or with `early_stopping` the validation score,
+        was not better than its best value by at least `tol` in `n_iter_no_change` epochs in a
+        row; where `max_iter` ends it before, a `ConvergenceWarning` says so. With None it is
+        trained for exactly `max_iter` epochs, and there is no warning.
     n_iter_no_change : int, default=10
         Number of epochs without improvement, see `tol`.
+    early_stopping : bool, default=False
+        Whether to judge every epoch by samples that are not trained on, to stop when their score
+        no longer improves, see `tol`, and to keep the weights of the best epoch. The samples are
+        ``validation_data`` of `fit` where given, else some of the training samples.
+    validation_fraction : float, default=0.1
+        Share of the samples that `early_stopping` holds out; of the groups where there are some.
+    validation_split : {"auto", "random", "stratified", "ordered"} or splitter, default="auto"
+        Which samples are held out. "auto" keeps `groups` of `fit` together, else it stratifies
+        by class where each sample has one, else it draws at random. "ordered" takes the last
+        samples, for those that come in the order of time. A splitter of scikit-learn, such as
+        ``TimeSeriesSplit()``, decides by its last split. What is drawn depends on the contents of
+        the samples alone: equal samples stay together, and their order does not matter; it does
+        for "ordered" and for splitters.
+    validation_scoring : "loss", str, callable or None, default="loss"
+        How an epoch is judged: "loss" is minus the loss, other names are those of scikit-learn's
+        scorers, None is `score`.
     n_timesteps : int, default=1
         Time steps in a row of a 2-D X: the row holds the features of the first step, then those
         of the second, and so on. Other forms of X say themselves how many steps they have.
@@ -104,6 +142,12 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         Name → read-only view into `coefs_` in its shape.
     n_iter_ : int
         Number of epochs.
+    validation_scores_ : list of float
+        Score of every epoch on the validation samples, where there were some.
+    best_validation_score_ : float
+        The highest of them.
+    best_iteration_ : int
+        With `early_stopping`, the number of the epoch, from 1, whose weights were kept.
     loss_ : float
         Training loss of the last epoch, in the scale of the standardised targets.
     loss_curve_ : list of float
@@ -112,7 +156,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         For every epoch ``"epoch"``, ``"loss"``, ``"learning_rate"`` of its last step,
         ``"gradient_norm"`` and ``"gradient_norm_max"`` (mean and maximum over its steps, before
         clipping), ``"clipped"`` (share of steps with a gradient that was scaled down),
-        ``"parameter_norm"`` at its end, ``"seconds"`` and ``"samples_per_second"``.
+        ``"parameter_norm"`` at its end, ``"seconds"``, ``"samples_per_second"`` and, where there
+        were validation samples, ``"validation_score"``.
 
     See Also
     --------
@@ -143,12 +188,20 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         pooling: str = "last",
         solver: str = "adam",
         learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "constant",
+        warmup_epochs: float = 0,
+        decay_epochs: int | None = None,
+        decay_factor: float = 0.1,
         batch_size: int = 32,
         max_iter: int = 100,
         weight_decay: float = 0.0,
         max_grad_norm: float | None = 1.0,
         tol: float | None = 1e-4,
         n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_split: Any = "auto",
+        validation_scoring: Any = "loss",
         n_timesteps: int = 1,
         missing: str = "error",
         warm_start: bool = False,
@@ -163,12 +216,20 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
             pooling=pooling,
             solver=solver,
             learning_rate=learning_rate,
+            learning_rate_schedule=learning_rate_schedule,
+            warmup_epochs=warmup_epochs,
+            decay_epochs=decay_epochs,
+            decay_factor=decay_factor,
             batch_size=batch_size,
             max_iter=max_iter,
             weight_decay=weight_decay,
             max_grad_norm=max_grad_norm,
             tol=tol,
             n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            validation_split=validation_split,
+            validation_scoring=validation_scoring,
             n_timesteps=n_timesteps,
             missing=missing,
             warm_start=warm_start,
@@ -179,9 +240,22 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         )
         self.loss = loss
 
-    _constraints = BaseLSTM._constraints | {"loss": choice("squared_error", "huber")}
+    _encoding_attributes = ("_flat_targets", "target_mean_", "target_scale_")
+    _constraints: ClassVar[Mapping[str, Constraint]] = {
+        **BaseLSTM._constraints,
+        "loss": choice("squared_error", "huber"),
+    }
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    @fit_method
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        validation_data: tuple[Any, ...] | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to sequences and their targets.
 
         Parameters
@@ -194,6 +268,12 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
             Finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of at least 0. A sample of weight 0 counts as absent.
+        validation_data : tuple, default=None
+            (X, y) or (X, y, sample_weight): samples that every epoch is judged on and nothing is
+            learnt from. With `early_stopping` they decide its end, and no other sample is held
+            out; else their scores are only recorded.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of samples of which `early_stopping` must not hold out a part.
 
         Returns
         -------
@@ -211,9 +291,41 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If `max_iter` ends the fit while the training loss still improves, see `tol`.
+            If `max_iter` ends the fit while there still is improvement, see `tol`.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(FitCourse(X, y, sample_weight, validation_data, groups))
+
+    @fit_method
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one more epoch, on samples that may be new ones.
+
+        The first call begins as `fit` does. Others go on exactly: n calls with the same samples
+        give the bits of a `fit` of n epochs. After a `fit` without `warm_start` the weights go
+        on, and the solver begins anew. `tol` and `max_iter` do not count, `early_stopping` is an
+        error.
+
+        Parameters
+        ----------
+        X : array-like
+            Sequences in any of the forms that `fit` takes.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Finite numbers. Those of the first call set the scale of the network's outputs.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of at least 0. A sample of weight 0 counts as absent.
+
+        Returns
+        -------
+        self : LSTMRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; and if the samples do not fit those of the calls before.
+        TypeError
+            If a parameter has the wrong type.
+        """
+        return self._fit(FitCourse(X, y, sample_weight, partial=True))
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict numbers.
@@ -242,20 +354,34 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     def _check_targets(self, y: ArrayLike) -> NDArray[Any]:
         return check_numbers(y, type(self).__name__)
 
-    def _encode_targets(self, y: NDArray[Any]) -> tuple[NDArray[Any], dict[str, Any]]:
-        return y.reshape(len(y), -1), {"_flat_targets": y.ndim == 1}
+    def _learn_encoding(self, y: NDArray[Any]) -> dict[str, Any]:
+        return {"_flat_targets": y.ndim == 1}
+
+    def _check_continued(self, y: NDArray[Any], encoding: Mapping[str, Any]) -> None:
+        """Accept all numbers: `_encode` looks at their shape."""
+
+    def _encode(self, y: NDArray[Any], encoding: Mapping[str, Any], name: str) -> NDArray[Any]:
+        scale = encoding.get("target_scale_")
+        same_axes = encoding["_flat_targets"] == (y.ndim == 1)
+        numbers = y.reshape(len(y), -1)
+        if not same_axes or not (scale is None or numbers.shape[1] == len(scale)):
+            wanted = "one axis" if encoding["_flat_targets"] else "two axes"
+            outputs = "" if scale is None else f" and {len(scale)} outputs"
+            raise ValueError(f"{name} must have {wanted}{outputs} here, got the shape {y.shape}.")
+        return numbers
 
     def _build_head(
-        self, targets: NDArray[Any], weights: NDArray[np.float64], fitted: dict[str, Any]
+        self, codes: NDArray[Any], weights: NDArray[np.float64], encoding: dict[str, Any]
     ) -> Head:
         # A fit that goes on keeps the scale in which the network has learnt so far.
-        if self._resumes and len(self.target_mean_) == targets.shape[1]:
-            mean, scale = self.target_mean_, self.target_scale_
-        else:
-            mean, scale = location_and_scale(targets, weights)
-        standardised = np.ascontiguousarray((targets - mean) / scale, self.dtype)
-        fitted = fitted | {"target_mean_": mean, "target_scale_": scale}
-        return Head(standardised, targets.shape[1], "identity", self.loss, fitted)
+        if "target_mean_" not in encoding:
+            mean, scale = location_and_scale(codes, weights)
+            encoding |= {"target_mean_": mean, "target_scale_": scale}
+        return Head(codes.shape[1], "identity", self.loss, encoding)
+
+    def _core_targets(self, codes: NDArray[Any], head: Head) -> NDArray[Any]:
+        mean, scale = head.fitted["target_mean_"], head.fitted["target_scale_"]
+        return np.ascontiguousarray((codes - mean) / scale, self.dtype)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
-from lstmcore._dataset import check_weights, merge_samples
+from lstmcore._dataset import check_weights, content_ranks, merge_samples
 from lstmcore._forms import floating_dtype, in_form_of
 from lstmcore._row_statistics import center_and_scale, learn_rows
 from lstmcore._sequences import Sequences, as_sequences, is_table
@@ -284,8 +284,8 @@ class SequenceScaler(  # type: ignore[call-arg]
         if not len(sequences.values):
             raise ValueError("X has no time step: all its sequences have the length 0.")
         # In an order that only depends on content, so that no sum depends on that of the samples.
-        no_targets = np.zeros((len(weights), 1))
-        sequences, _, weights = merge_samples(sequences, no_targets, weights)
+        rows, weights = merge_samples(content_ranks(sequences), weights)
+        sequences = sequences.take(rows)
         with warnings.catch_warnings():
             # That a feature has no value at all is no reason to complain here.
             warnings.simplefilter("ignore", RuntimeWarning)

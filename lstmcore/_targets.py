@@ -62,8 +62,8 @@ def check_labels(y: ArrayLike, owner: str) -> NDArray[Any]:
     return column
 
 
-def encode_labels(y: NDArray[Any], owner: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the classes, and the labels as numbers of classes.
+def find_classes(y: NDArray[Any], owner: str) -> NDArray[Any]:
+    """Return the classes that there are in y.
 
     Parameters
     ----------
@@ -76,8 +76,6 @@ def encode_labels(y: NDArray[Any], owner: str) -> tuple[NDArray[Any], NDArray[An
     -------
     classes : ndarray of shape (n_classes,)
         Sorted labels; for indicators the numbers of the columns.
-    codes : ndarray of shape (n,) or (n, K), dtype intp
-        Numbers of classes, or the indicators.
 
     Raises
     ------
@@ -85,14 +83,69 @@ def encode_labels(y: NDArray[Any], owner: str) -> tuple[NDArray[Any], NDArray[An
         If there is only one class.
     """
     if y.ndim == 2:
-        return np.arange(y.shape[1]), y.astype(np.intp)
-    classes, codes = np.unique(y, return_inverse=True)
+        return np.arange(y.shape[1])
+    classes: NDArray[Any] = np.unique(y)
     if len(classes) < 2:
         raise ValueError(
             f"{owner} needs samples of at least 2 classes in y, but those with a positive weight "
             f"hold only one class: {classes[0]!r}."
         )
-    return classes, codes.astype(np.intp)
+    return classes
+
+
+def check_classes(classes: ArrayLike, owner: str) -> NDArray[Any]:
+    """Return the classes that a user names, sorted."""
+    labels = check_labels(classes, owner)
+    if labels.ndim != 1 or len(np.unique(labels)) != len(labels) or len(labels) < 2:
+        raise ValueError(f"classes must be at least 2 different labels, got {classes!r}.")
+    return np.sort(labels)
+
+
+def encode_labels(
+    y: NDArray[Any], classes: NDArray[Any], name: str, *, multilabel: bool
+) -> NDArray[np.intp]:
+    """Return labels as numbers of classes, and indicators as they are.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, K)
+        What `check_labels` returned.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels, or the numbers of the columns.
+    name : str
+        What messages call y.
+    multilabel : bool
+        Whether indicators are expected.
+
+    Returns
+    -------
+    codes : ndarray of shape (n,) or (n, K), dtype intp
+        Numbers of classes, or the indicators.
+
+    Raises
+    ------
+    ValueError
+        If there is a label that is none of the classes, or another number of columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._targets import encode_labels
+    >>> encode_labels(np.array(["no", "yes"]), np.array(["no", "yes"]), "y", multilabel=False)
+    array([0, 1])
+    """
+    if multilabel != (y.ndim == 2) or (multilabel and y.shape[1] != len(classes)):
+        wanted = f"indicators in {len(classes)} columns" if multilabel else "one label per sequence"
+        raise ValueError(f"{name} must have {wanted} here, got the shape {y.shape}.")
+    if multilabel:
+        return y.astype(np.intp)
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"{name} has labels that are none of the classes {classes.tolist()}: "
+            f"{unknown.tolist()}."
+        )
+    return np.searchsorted(classes, y).astype(np.intp)
 
 
 def weigh_classes(
@@ -138,6 +191,9 @@ def weigh_classes(
                 'class_weight must be a dict or "balanced" where y holds one label per sequence, '
                 f"got {class_weight!r}."
             )
+        if isinstance(class_weight, str):
+            # Part of the samples may lack a class, which then has no weight to balance.
+            classes, codes = classes[np.unique(codes)], np.unique(codes, return_inverse=True)[1]
         factors = compute_class_weight(
             class_weight, classes=classes, y=classes[codes], sample_weight=weights
         )[codes]

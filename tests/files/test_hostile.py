@@ -280,10 +280,10 @@ CLASSIFIERS: list[tuple[tuple[str, ...], Any, str]] = [
     ((*STATE, "parameters"), {"array": "fitted._training_state.moments"}, "another network"),
     ((*STATE, "moments"), {"array": "fitted.coefs_"}, "another network"),
     ((*STATE, "history"), {"tuple": [1]}, "not as it has to be"),
-    ((*STATE, "best_loss"), None, "not as it has to be"),
+    ((*STATE, "best_score"), None, "not as it has to be"),
     (("requests",), 1, "metadata requests"),
     (("requests",), {"dict": {"transform": {"dict": {}}}}, "metadata requests"),
-    (("requests",), {"dict": {"fit": {"dict": {"groups": True}}}}, "metadata requests"),
+    (("requests",), {"dict": {"fit": {"dict": {"colour": True}}}}, "metadata requests"),
     (("requests",), {"dict": {"fit": {"dict": {"sample_weight": 3}}}}, "sample_weight as 3"),
 ]
 
