@@ -82,3 +82,27 @@ def ragged_rows(records: Sequence[Record], subject: str) -> dict[str, float]:
         if not shape.endswith("-equal") and "gflops" in twin and "gflops" in record:
             found[shape] = record["gflops"] / twin["gflops"]
     return found
+
+
+def stream_share(record: Record, bandwidth: Sequence[Record]) -> float:
+    """A step's speed as a share of reading the weights once, from the cache that holds them.
+
+    Parameters
+    ----------
+    record : dict
+        A measurement of single steps.
+    bandwidth : sequence of dict
+        What ``measure_bandwidth`` returned for as many threads: each level was read in arrays of
+        half its size.
+
+    Returns
+    -------
+    float
+        NaN where there is no such measurement.
+    """
+    size, threads = record["size"], record["threads"]
+    weights = 4 * 4 * size["H"] * (size["I"] + size["H"])
+    fits = [row for row in bandwidth if weights / threads <= 2 * row["bytes"]]
+    if not fits or "ns" not in record:
+        return math.nan
+    return float(weights / fits[0]["gbps"] / median(record))

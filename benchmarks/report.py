@@ -9,7 +9,7 @@ from typing import Any
 from .client import UNLIMITED
 from .memory import memory_table
 from .phase_table import phase_table
-from .ratios import measured_peers, median, ragged_rows, ratios, verdict
+from .ratios import measured_peers, median, ragged_rows, ratios, stream_share, verdict
 from .results import Group, Record, by_shape, group
 from .scaling import scaling_table
 from .shapes import MODES, SUITES
@@ -41,6 +41,8 @@ def report(result: dict[str, Any], subject: str = "lstmcore", details: bool = Fa
     for key, records in groups.items():
         suite, mode, _, isa = key
         parts.append(_section(key, records, subject, groups.get((suite, mode, 1, isa), [])))
+        if mode == "step":
+            parts.append(_steps(records, result["runs"], subject))
         if suite == "scaling":
             parts.append(scaling_table(records))
         parts += [_details(records)] if details else []
@@ -169,6 +171,26 @@ def _section(key: Group, records: Sequence[Record], subject: str, alone: Sequenc
         goals = [goal for goal in SUITES[suite].goals if goal.mode == mode]
         remarks += [verdict(goal, records, subject) for goal in goals]
     return "\n".join(lines + [line for text in remarks if text for line in ("", text)])
+
+
+def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: str) -> str:
+    """How near a step comes to reading its weights once, and how steady it is."""
+    shares, tails = [], []
+    for record in records:
+        if record["peer"] != subject or "ns" not in record:
+            continue
+        rows = runs[record["run"]]["bandwidth"].get(str(record["threads"]), [])
+        share = stream_share(record, rows)
+        if not math.isnan(share):
+            shares.append(f"{record['shape']} {100 * share:.0f} %")
+        tails.append(f"{record['shape']} {factor(record['ns']['p99'] / median(record))}")
+    lines = [f"p99 over median ({subject}): {', '.join(tails)} (goal: at most 1.5×)."]
+    if shares:
+        what = (
+            "Speed against reading the weights once, on all threads, from the cache that holds them"
+        )
+        lines.insert(0, f"{what}: {', '.join(shares)} (goal: 80 % for H ≥ 256).")
+    return "\n\n".join(lines)
 
 
 def _checked(records: Sequence[Record]) -> str:

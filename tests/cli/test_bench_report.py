@@ -76,6 +76,17 @@ def test_scaling_shows_the_power() -> None:
     assert "| T 25 to 400 | rows | 1.00 |" in report.report(result(*rows))
 
 
+def test_steps_are_held_to_the_caches_and_to_their_tail() -> None:
+    row = record("lstmcore", [1.0, 1.0, 2.0], "stream-64", "stream", "step")
+    text = report.report(result(row))
+    assert "p99 over median (lstmcore): stream-64 1.98×" in text
+    assert "Speed against reading the weights" not in text  # they don't fit into this L1
+    row["threads"], run = 2, result(row)
+    run["runs"][0]["bandwidth"]["2"] = [{"level": "L2", "bytes": 1 << 20, "gbps": 1.0}]
+    weights = 4 * 4 * 64 * 96
+    assert f"stream-64 {100 * weights / 1e6:.0f} %" in report.report(run)
+
+
 def test_phases_have_a_table() -> None:
     seconds = dict.fromkeys(harness("phases").PHASES, 0.001)
     row = {
