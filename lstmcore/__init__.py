@@ -15,6 +15,7 @@ from lstmcore._frames import from_long, labels_from_long
 from lstmcore._inference import Gates
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import SequenceScaler
+from lstmcore._streaming import StreamState
 
 __version__ = version("lstmcore")
 
@@ -23,6 +24,7 @@ __all__ = [
     "LSTMClassifier",
     "LSTMRegressor",
     "SequenceScaler",
+    "StreamState",
     "__version__",
     "from_awkward",
     "from_channels_first",

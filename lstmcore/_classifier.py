@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from lstmcore._attributions import check_columns, chosen_scores, find_labels
 from lstmcore._estimator import BaseLSTM
 from lstmcore._fit_samples import Head
 from lstmcore._fitting import FitCourse, fit_method
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from lstmcore._network import FloatArray
+    from lstmcore._sequences import Sequences
 
 
 class LSTMClassifier(ClassifierMixin, BaseLSTM):
@@ -372,11 +374,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         """
-        scores = self._outputs(X, apply_link=False)
-        if self._multilabel:
-            return (scores > 0).astype(np.int64)
-        codes = scores.argmax(axis=1) if self.n_outputs_ > 1 else (scores[:, 0] > 0).astype(np.intp)
-        labels: NDArray[Any] = self.classes_[codes]
+        labels: NDArray[Any] = self._run(X, "predict")
         return labels
 
     def predict_proba(self, X: Any) -> FloatArray:
@@ -400,10 +398,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         """
-        outputs = self._outputs(X, apply_link=True)
-        if self._multilabel or self.n_outputs_ > 1:
-            return outputs
-        return np.concatenate([1 - outputs, outputs], axis=1)
+        probabilities: FloatArray = self._run(X, "predict_proba")
+        return probabilities
 
     def decision_function(self, X: Any) -> FloatArray:
         """Return what the head puts out before sigmoid or softmax.
@@ -425,8 +421,44 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         """
-        scores = self._outputs(X, apply_link=False)
-        return scores if self._multilabel or self.n_outputs_ > 1 else scores[:, 0]
+        scores: FloatArray = self._run(X, "decision_function")
+        return scores
+
+    _links: ClassVar[dict[str, bool]] = {
+        "predict": False,
+        "predict_proba": True,
+        "decision_function": False,
+    }
+
+    def _predictions(self, outputs: FloatArray, method: str) -> Any:
+        if method == "predict":
+            if self._multilabel:
+                return (outputs > 0).astype(np.int64)
+            return self.classes_[self._codes(outputs)]
+        if self._multilabel or self.n_outputs_ > 1:
+            return outputs
+        if method == "decision_function":
+            return outputs[:, 0]
+        return np.concatenate([1 - outputs, outputs], axis=1)
+
+    def _codes(self, scores: FloatArray) -> NDArray[np.intp]:
+        """Return the number of the class that has the highest score."""
+        if self.n_outputs_ > 1:
+            return np.asarray(scores.argmax(axis=1))
+        return (scores[:, 0] > 0).astype(np.intp)
+
+    def _score_weights(self, target: Any, sequences: Sequences) -> FloatArray:
+        if self._multilabel:
+            columns = check_columns(target, self.n_outputs_, sequences.n_samples)
+            return chosen_scores(columns, self.n_outputs_, self.dtype)
+        if target is None:
+            codes = self._codes(self._outputs_of(sequences, apply_link=False))
+        else:
+            codes = find_labels(target, self.classes_, sequences.n_samples)
+        if self.n_outputs_ > 1:
+            return chosen_scores(codes, self.n_outputs_, self.dtype)
+        # The one score speaks for the second class, and against the first.
+        return np.where(codes == 1, 1.0, -1.0).astype(self.dtype)[:, None]
 
     def _check_targets(self, y: ArrayLike) -> NDArray[Any]:
         return check_labels(y, type(self).__name__)

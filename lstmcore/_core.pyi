@@ -105,6 +105,7 @@ class NetworkFloat32:
         link: str,
         dropout: float,
         cell: _Cell = ...,
+        with_dx: bool = False,
         isa: str = "",
     ) -> None: ...
     @property
@@ -121,6 +122,22 @@ class NetworkFloat32:
         n_sequences: int,
         *,
         apply_link: bool,
+        n_threads: int,
+    ) -> NDArray[np.float32]: ...
+    def predict_step(
+        self,
+        h: NDArray[np.float32],
+        pooled: NDArray[np.float32],
+        n_steps: _Index,
+        *,
+        apply_link: bool,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def input_gradient(
+        self,
+        x: NDArray[np.float32],
+        n_active: _Index,
+        dscores: NDArray[np.float32],
+        *,
         n_threads: int,
     ) -> NDArray[np.float32]: ...
 
@@ -255,6 +272,7 @@ class NetworkFloat64:
         link: str,
         dropout: float,
         cell: _Cell = ...,
+        with_dx: bool = False,
         isa: str = "",
     ) -> None: ...
     @property
@@ -271,6 +289,22 @@ class NetworkFloat64:
         n_sequences: int,
         *,
         apply_link: bool,
+        n_threads: int,
+    ) -> NDArray[np.float64]: ...
+    def predict_step(
+        self,
+        h: NDArray[np.float64],
+        pooled: NDArray[np.float64],
+        n_steps: _Index,
+        *,
+        apply_link: bool,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def input_gradient(
+        self,
+        x: NDArray[np.float64],
+        n_active: _Index,
+        dscores: NDArray[np.float64],
+        *,
         n_threads: int,
     ) -> NDArray[np.float64]: ...
 

@@ -18,6 +18,7 @@ from lstmcore._inspection import InspectionMixin
 from lstmcore._missing import with_indicators
 from lstmcore._network import NetworkCache
 from lstmcore._sequences import Sequences, as_sequences
+from lstmcore._streaming import StreamingMixin
 from lstmcore._threads import resolve_threads
 from lstmcore._validation import check_feature_names
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lstmcore._network import FloatArray
 
 
-class BaseLSTM(InspectionMixin, OnnxMixin, Savable, Fitting):
+class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
     """Base of the estimators that learn one target per sequence.
 
     The parameters and the fitted attributes are documented where they are used: in
@@ -140,7 +141,9 @@ class BaseLSTM(InspectionMixin, OnnxMixin, Savable, Fitting):
 
     def _outputs(self, X: Any, *, apply_link: bool) -> FloatArray:
         """Return the outputs of the network for X, of shape (n_samples, n_outputs)."""
-        sequences = self._check_sequences(X)
+        return self._outputs_of(self._check_sequences(X), apply_link=apply_link)
+
+    def _outputs_of(self, sequences: Sequences, *, apply_link: bool) -> FloatArray:
         return predict(
             self._spec,
             self._cache.get(self._spec, self.coefs_),
@@ -148,6 +151,10 @@ class BaseLSTM(InspectionMixin, OnnxMixin, Savable, Fitting):
             apply_link=apply_link,
             n_threads=resolve_threads(self.n_jobs),
         )
+
+    def _run(self, X: Any, method: str) -> Any:
+        """Return what one of the methods that predict returns for X."""
+        return self._predictions(self._outputs(X, apply_link=self._links[method]), method)
 
     @property
     def parameters_(self) -> dict[str, FloatArray]:

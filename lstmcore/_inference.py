@@ -49,7 +49,7 @@ class Gates:
     hidden: FloatArray
 
 
-def _batches(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
+def batches_of(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
     """Yield packed batches, the longest sequences first: (x, n_active, samples)."""
     values, starts = sequences.values, sequences.starts
     lengths = np.diff(starts)
@@ -87,7 +87,7 @@ def predict(
     outputs = np.empty((sequences.n_samples, spec.n_outputs), spec.dtype)
     if sequences.n_samples == 0:
         return outputs
-    for x, n_active, samples in _batches(sequences):
+    for x, n_active, samples in batches_of(sequences):
         outputs[samples] = network.predict(
             x, n_active, len(samples), apply_link=apply_link, n_threads=n_threads
         )
@@ -121,7 +121,7 @@ def record_gates(
     stack = replace(spec, hidden_sizes=spec.hidden_sizes[: layer + 1]).build_stack()
     stack.set_parameters(np.ascontiguousarray(parameters[: stack.n_parameters]))
     records: dict[int, Gates] = {}
-    for x, n_active, samples in _batches(sequences) if sequences.n_samples else ():
+    for x, n_active, samples in batches_of(sequences) if sequences.n_samples else ():
         hidden, _, _, cache = stack.forward(
             x, n_active, len(samples), None, None, n_threads=n_threads, keep=True
         )

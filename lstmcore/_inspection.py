@@ -5,12 +5,16 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from lstmcore._attributions import input_gradients, integrated_gradients
+from lstmcore._forms import in_form_of
 from lstmcore._inference import Gates, record_gates
+from lstmcore._sequences import Sequences, as_numbers
 from lstmcore._threads import resolve_threads
 
 if TYPE_CHECKING:
-    from lstmcore._network import FloatArray, NetworkSpec
-    from lstmcore._sequences import Sequences
+    from lstmcore._network import FloatArray, IndexArray, NetworkCache, NetworkSpec
 
 
 class InspectionMixin:
@@ -19,8 +23,15 @@ class InspectionMixin:
     _spec: NetworkSpec
     coefs_: FloatArray
     n_jobs: int | None
+    n_features_in_: int
+    missing_features_: IndexArray
+    _cache: NetworkCache
 
     def _check_sequences(self, X: Any) -> Sequences:
+        raise NotImplementedError
+
+    def _score_weights(self, target: Any, sequences: Sequences) -> FloatArray:
+        """Return the weights (n, K) of the scores that ``target`` stands for."""
         raise NotImplementedError
 
     def gates(self, X: Any, *, layer: int = -1) -> list[Gates]:
@@ -67,3 +78,97 @@ class InspectionMixin:
             layer % n_layers,
             n_threads=resolve_threads(self.n_jobs),
         )
+
+    def attributions(
+        self,
+        X: Any,
+        *,
+        target: Any = None,
+        method: str = "gradient",
+        baseline: Any = 0.0,
+        n_steps: int = 64,
+    ) -> Any:
+        """Return what an output owes to every feature at every step of the sequences.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timesteps, n_features) or list of arrays
+            Sequences, as for `predict`.
+        target : label, int, array-like of shape (n_samples,) or None, default=None
+            Which output. For a classifier a label, or one per sequence: what speaks for it before
+            sigmoid or softmax; None: the predicted one. For a regressor, or several labels at
+            once, the number of the output; None: the only one.
+        method : {"gradient", "integrated"}, default="gradient"
+            The gradient of the output with respect to X, by backpropagation through time; or
+            integrated gradients: the mean of the gradients on the straight way from the baseline to
+            X, times the way. Those of a sequence add up to the difference of the output at X and at
+            the baseline.
+        baseline : float or array-like of shape (n_features,), default=0.0
+            Where that way begins, at every time step: 0 is the mean of scaled features.
+        n_steps : int, default=64
+            Points on that way.
+
+        Returns
+        -------
+        attributions : ndarray or list of ndarray
+            In the form of X, with a number for each of its numbers. Where a value is missing
+            (``missing="mask"``) there is no gradient, but NaN; to integrated gradients the
+            indicator's part is added.
+
+        Raises
+        ------
+        ValueError
+            If an argument does not fit.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        Only the first feature matters:
+
+        >>> import numpy as np
+        >>> from lstmcore import LSTMRegressor
+        >>> X = np.random.default_rng(0).normal(size=(200, 5, 2))
+        >>> model = LSTMRegressor(hidden_size=8, learning_rate=0.02, random_state=0, tol=None)
+        >>> model.set_params(max_iter=30).fit(X, X[:, :, 0].sum(axis=1)).attributions(X).shape
+        (200, 5, 2)
+        >>> size = np.abs(model.attributions(X)).mean(axis=(0, 1))
+        >>> bool(size[0] > 10 * size[1])
+        True
+        """
+        if method not in ("gradient", "integrated"):
+            raise ValueError(f'method must be "gradient" or "integrated", got {method!r}.')
+        if isinstance(n_steps, bool) or not hasattr(n_steps, "__index__") or n_steps < 1:
+            raise ValueError(f"n_steps must be an int of at least 1, got {n_steps!r}.")
+        sequences = self._check_sequences(X)
+        start = self._check_baseline(baseline)
+        if not sequences.n_samples:
+            return []
+        dscores = self._score_weights(target, sequences)
+        network = self._cache.get(self._spec, self.coefs_, "differentiable")
+        n_threads = resolve_threads(self.n_jobs)
+        n_features, incomplete = self.n_features_in_, self.missing_features_
+        if method == "gradient":
+            found = input_gradients(network, sequences, dscores, n_threads=n_threads)
+            values = found[:, :n_features].copy()
+            missing = sequences.values[:, n_features:] == 1
+            values[:, incomplete] = np.where(missing, np.nan, values[:, incomplete])
+        else:
+            found = integrated_gradients(
+                network, sequences, dscores, start, n_steps=n_steps, n_threads=n_threads
+            )
+            values = found[:, :n_features].copy()
+            values[:, incomplete] += found[:, n_features:]
+        return in_form_of(X, Sequences(values, sequences.starts))
+
+    def _check_baseline(self, baseline: Any) -> FloatArray:
+        """Return a baseline for every input of the network; nothing is missing in it."""
+        given = as_numbers(baseline, "baseline")
+        if given.shape not in ((), (self.n_features_in_,)) or not np.isfinite(given).all():
+            raise ValueError(
+                f"baseline must be a finite number or {self.n_features_in_} of them, got "
+                f"{baseline!r}."
+            )
+        start = np.zeros(self._spec.input_size, self._spec.dtype)
+        start[: self.n_features_in_] = given
+        return start

@@ -64,8 +64,8 @@ class NetworkSpec:
     dropout: float
     dtype: str
 
-    def build_network(self) -> Any:
-        """Return a new core network with unset parameters."""
+    def build_network(self, *, with_dx: bool = False) -> Any:
+        """Return a new core network with unset parameters, able to differentiate x or not."""
         return _core_class("Network", self.dtype)(
             self.input_size,
             list(self.hidden_sizes),
@@ -73,6 +73,7 @@ class NetworkSpec:
             pooling=self.pooling,
             link=self.link,
             dropout=self.dropout,
+            with_dx=with_dx,
         )
 
     def build_stack(self) -> Any:
@@ -90,22 +91,40 @@ def layout_of(network: Any) -> Layout:
 
 
 class NetworkCache:
-    """The core network that belongs to one vector of parameters, built when first asked for.
+    """The core objects that belong to one vector of parameters, built when first asked for.
 
     Threads may ask at the same time: at worst each builds one, and all of them are equal.
     """
 
-    __slots__ = ("_entry",)
+    __slots__ = ("_entries",)
 
     def __init__(self) -> None:
-        self._entry: tuple[FloatArray, Any] | None = None
+        self._entries: dict[str, tuple[FloatArray, Any]] = {}
 
-    def get(self, spec: NetworkSpec, parameters: FloatArray) -> Any:
-        """Return the core network of ``spec`` that holds ``parameters``."""
-        entry = self._entry
+    def get(self, spec: NetworkSpec, parameters: FloatArray, kind: str = "network") -> Any:
+        """Return a core object of ``spec`` that holds ``parameters``.
+
+        Parameters
+        ----------
+        spec : NetworkSpec
+            The network.
+        parameters : ndarray of shape (P,)
+            Its parameters, of which those of the recurrent layers come first.
+        kind : {"network", "stack", "differentiable"}, default="network"
+            The network, its recurrent layers alone, or a network that can differentiate x.
+
+        Returns
+        -------
+        built : object
+            The same one as long as the parameters are the same array.
+        """
+        entry = self._entries.get(kind)
         if entry is None or entry[0] is not parameters:
-            network = spec.build_network()
-            network.set_parameters(np.ascontiguousarray(parameters))
-            entry = (parameters, network)
-            self._entry = entry
+            if kind == "stack":
+                built = spec.build_stack()
+            else:
+                built = spec.build_network(with_dx=kind == "differentiable")
+            built.set_parameters(np.ascontiguousarray(parameters[: built.n_parameters]))
+            entry = (parameters, built)
+            self._entries[kind] = entry
         return entry[1]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from lstmcore._attributions import check_columns, chosen_scores
 from lstmcore._estimator import BaseLSTM
 from lstmcore._fit_samples import Head
 from lstmcore._fitting import FitCourse, fit_method
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from lstmcore._network import FloatArray
+    from lstmcore._sequences import Sequences
 
 
 class LSTMRegressor(RegressorMixin, BaseLSTM):
@@ -347,9 +351,21 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         """
-        outputs = self._outputs(X, apply_link=True)
+        numbers: NDArray[np.float64] = self._run(X, "predict")
+        return numbers
+
+    _links: ClassVar[dict[str, bool]] = {"predict": True}
+
+    def _predictions(self, outputs: FloatArray, method: str) -> Any:  # noqa: ARG002 - only one
         numbers: NDArray[np.float64] = outputs * self.target_scale_ + self.target_mean_
         return numbers[:, 0] if self._flat_targets else numbers
+
+    def _score_weights(self, target: Any, sequences: Sequences) -> FloatArray:
+        columns = check_columns(target, self.n_outputs_, sequences.n_samples)
+        # In the unit of y.
+        chosen = chosen_scores(columns, self.n_outputs_, self.dtype)
+        weights: FloatArray = (chosen * self.target_scale_).astype(self.dtype)
+        return weights
 
     def _check_targets(self, y: ArrayLike) -> NDArray[Any]:
         return check_numbers(y, type(self).__name__)

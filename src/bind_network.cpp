@@ -1,5 +1,7 @@
 // NetworkFloat32, NetworkFloat64.
 
+#include <algorithm>
+
 #include "arrays.hpp"
 #include "bind.hpp"
 
@@ -36,12 +38,60 @@ Array<Scalar> predict(NetworkHandle<Scalar>& self, const py::object& x_object,
 }
 
 template <class Scalar>
+py::tuple predict_step(NetworkHandle<Scalar>& self, const py::object& h_object,
+                       const py::object& pooled_object, const py::object& n_steps_object,
+                       bool with_link) {
+  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
+  const NetworkSpec& spec = self.network.spec();
+  const Index H = spec.hidden_sizes.back();
+  const auto h = as_array<Scalar>(h_object, "h", {-1, H});
+  const Index N = h.shape(0);
+  const auto before = as_array<Scalar>(pooled_object, "pooled", {N, H});
+  const auto n_steps = as_array<Index>(n_steps_object, "n_steps", {N});
+  const Index* steps = n_steps.data();
+  if (std::any_of(steps, steps + N, [](Index n) { return n < 1; })) {
+    throw std::invalid_argument("n_steps must be at least 1 everywhere");
+  }
+  auto pooled = new_array<Scalar>({N, H});
+  auto outputs = new_array<Scalar>({N, spec.n_outputs});
+  std::copy_n(before.data(), N * H, pooled.mutable_data());
+  auto workspace = self.workspaces.borrow();
+  self.network.predict_step(h.data(), steps, N, with_link, *workspace, pooled.mutable_data(),
+                            outputs.mutable_data());
+  return py::make_tuple(outputs, pooled);
+}
+
+template <class Scalar>
+Array<Scalar> input_gradient(NetworkHandle<Scalar>& self, const py::object& x_object,
+                             const py::object& n_active_object, const py::object& dscores_object,
+                             int n_threads) {
+  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
+  const NetworkSpec& spec = self.network.spec();
+  if (!spec.with_dx) throw std::invalid_argument("the network was made with with_dx=False");
+  const auto dscores = as_array<Scalar>(dscores_object, "dscores", {-1, spec.n_outputs});
+  auto workspace = self.workspaces.borrow();
+  assign_batch(workspace->batch, n_active_object, dscores.shape(0));
+  const Index R = workspace->batch.n_rows();
+  const auto x = as_array<Scalar>(x_object, "x", {R, spec.input_size});
+  require_threads(n_threads);
+  auto gradient = new_array<Scalar>({R, spec.input_size});
+  Scalar* to = gradient.mutable_data();
+  const Scalar* from = x.data();
+  const Scalar* given = dscores.data();
+  {
+    const py::gil_scoped_release release;
+    self.network.input_gradient(from, given, n_threads, *workspace, to);
+  }
+  return gradient;
+}
+
+template <class Scalar>
 void bind(py::module_& module, const char* name) {
   using Bound = NetworkHandle<Scalar>;
   py::class_<Bound>(module, name, "Recurrent stack, pooling, dense head and link.")
       .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, Index n_outputs,
                        const std::string& pooling, const std::string& link, double dropout,
-                       const py::dict& cell_options, const std::string& isa) {
+                       const py::dict& cell_options, bool with_dx, const std::string& isa) {
              const CellSpec cell = cell_from(cell_options);
              network_layout(cell, input_size, hidden_sizes, n_outputs);  // checks the sizes
              if (!(dropout >= 0.0 && dropout < 1.0)) {
@@ -54,12 +104,13 @@ void bind(py::module_& module, const char* name) {
                                     pooling_from_name(pooling),
                                     link_from_name(link),
                                     dropout,
-                                    cell};
+                                    cell,
+                                    with_dx};
              return std::make_unique<Bound>(spec, select_kernels(isa));
            }),
            py::arg("input_size"), py::arg("hidden_sizes"), py::arg("n_outputs"), py::kw_only(),
            py::arg("pooling"), py::arg("link"), py::arg("dropout"), py::arg("cell") = py::dict(),
-           py::arg("isa") = "")
+           py::arg("with_dx") = false, py::arg("isa") = "")
       .def_property_readonly("n_parameters",
                              [](const Bound& self) { return self.network.n_parameters(); })
       .def_property_readonly("layout",
@@ -73,7 +124,13 @@ void bind(py::module_& module, const char* name) {
            "Copies the flat parameters (P,) into packed panels.")
       .def("predict", &predict<Scalar>, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
            py::kw_only(), py::arg("apply_link"), py::arg("n_threads"),
-           "Outputs (N, K) of a packed batch, in packed order.");
+           "Outputs (N, K) of a packed batch, in packed order.")
+      .def("predict_step", &predict_step<Scalar>, py::arg("h"), py::arg("pooled"),
+           py::arg("n_steps"), py::kw_only(), py::arg("apply_link"),
+           "Outputs (N, K) and pooled (N, H) after one more step, which gave h (N, H).")
+      .def("input_gradient", &input_gradient<Scalar>, py::arg("x"), py::arg("n_active"),
+           py::arg("dscores"), py::kw_only(), py::arg("n_threads"),
+           "Gradient (R, I) of the sum of dscores (N, K) times the scores, of a packed batch.");
 }
 
 }  // namespace

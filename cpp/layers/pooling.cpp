@@ -16,6 +16,12 @@ Pooling pooling_from_name(std::string_view name) {
 
 namespace {
 
+// NaN is higher than any number.
+template <class Scalar>
+bool is_higher(Scalar a, Scalar b) {
+  return a > b || (a != a && b == b);
+}
+
 template <class Scalar>
 void mean_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar* pooled,
              Index n) {
@@ -36,7 +42,7 @@ void max_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar
   for (Index t = 0; t < batch.length(n); ++t) {
     const Scalar* h = history + (batch.history_row(t) + n) * width;
     for (Index j = 0; j < width; ++j) {
-      const bool replaces = t == 0 || h[j] > pooled[j] || (h[j] != h[j] && pooled[j] == pooled[j]);
+      const bool replaces = t == 0 || is_higher(h[j], pooled[j]);
       pooled[j] = replaces ? h[j] : pooled[j];
       argmax[j] = replaces ? static_cast<std::int32_t>(t) : argmax[j];
     }
@@ -83,6 +89,29 @@ void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* d
   }
 }
 
+template <class Scalar>
+void pooling_step(Pooling pooling, const Scalar* h, Index width, Index n_steps, Scalar* pooled,
+                  Scalar* features) noexcept {
+  switch (pooling) {
+    case Pooling::kLast:
+      std::copy_n(h, width, pooled);
+      std::copy_n(h, width, features);
+      break;
+    case Pooling::kMean:
+      for (Index j = 0; j < width; ++j) pooled[j] = (n_steps == 1 ? Scalar{0} : pooled[j]) + h[j];
+      for (Index j = 0; j < width; ++j) features[j] = pooled[j] / static_cast<Scalar>(n_steps);
+      break;
+    case Pooling::kMax:
+      for (Index j = 0; j < width; ++j) {
+        if (n_steps == 1 || is_higher(h[j], pooled[j])) pooled[j] = h[j];
+      }
+      std::copy_n(pooled, width, features);
+      break;
+  }
+}
+
+template void pooling_step(Pooling, const float*, Index, Index, float*, float*) noexcept;
+template void pooling_step(Pooling, const double*, Index, Index, double*, double*) noexcept;
 template void pooling_forward(Pooling, const PackedBatch&, const float*, Index, float*,
                               std::int32_t*, Index, Index) noexcept;
 template void pooling_forward(Pooling, const PackedBatch&, const double*, Index, double*,

@@ -27,4 +27,10 @@ template <class Scalar>
 void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* dpooled, Index width,
                       const std::int32_t* argmax, Scalar* dy, Index n_begin, Index n_end) noexcept;
 
+// The features (width) of a sequence of `n_steps` steps, at least one, of which h is the last
+// state; `pooled` (width) carries what pooling keeps of the steps before, anything at the first.
+template <class Scalar>
+void pooling_step(Pooling pooling, const Scalar* h, Index width, Index n_steps, Scalar* pooled,
+                  Scalar* features) noexcept;
+
 }  // namespace lstmcore

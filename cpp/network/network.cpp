@@ -36,7 +36,7 @@ template <class Scalar>
 Network<Scalar>::Network(const NetworkSpec& spec, const Kernels& kernels)
     : spec_(spec),
       kernels_(&kernels),
-      stack_(spec.cell, spec.input_size, spec.hidden_sizes, false, kernels.table<Scalar>()),
+      stack_(spec.cell, spec.input_size, spec.hidden_sizes, spec.with_dx, kernels.table<Scalar>()),
       head_(spec.hidden_sizes.back(), spec.n_outputs, kernels.table<Scalar>()) {
   stack_.reserve_panels();
   head_.reserve_panels();
@@ -113,8 +113,8 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
 
 template <class Scalar>
 void Network<Scalar>::backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                               Scalar* gradient, Workers& workers) const {
-  stack_.backward(w.batch, x, dy(w), nullptr, dropout, w.stack, gradient, workers);
+                               Scalar* dx, Scalar* gradient, Workers& workers) const {
+  stack_.backward(w.batch, x, dy(w), dx, dropout, w.stack, gradient, workers);
   head_.weight_gradients(w.pooled.data(), w.dscores.data(), w.batch.n_sequences(),
                          w.head_gradient_panels.data(), gradient + stack_.n_parameters(), workers);
 }
@@ -135,6 +135,52 @@ void Network<Scalar>::predict(const Scalar* x, bool with_link, int n_threads,
       }
     });
   });
+}
+
+template <class Scalar>
+void Network<Scalar>::predict_step(const Scalar* h, const Index* n_steps, Index n_sequences,
+                                   bool with_link, NetworkWorkspace<Scalar>& w, Scalar* pooled,
+                                   Scalar* outputs) const {
+  const Index H = spec_.hidden_sizes.back();
+  const Index K = spec_.n_outputs;
+  Scalar* features = w.pooled.reserve_zeroed(checked_product(n_sequences, width()));
+  Scalar* scores = w.scores.reserve(checked_product(n_sequences, padded_outputs()));
+  run_with_workers(1, [&](Workers&) {
+    for (Index n = 0; n < n_sequences; ++n) {
+      pooling_step(spec_.pooling, h + n * H, H, n_steps[n], pooled + n * H, features + n * width());
+    }
+    head_.forward(features, scores, n_sequences);
+    for (Index n = 0; n < n_sequences; ++n) {
+      std::copy_n(scores + n * padded_outputs(), K, outputs + n * K);
+      if (with_link) apply_link(spec_.link, outputs + n * K, K);
+    }
+  });
+}
+
+template <class Scalar>
+void Network<Scalar>::input_gradient(const Scalar* x, const Scalar* dscores, int n_threads,
+                                     NetworkWorkspace<Scalar>& w, Scalar* gradient) const {
+  const Dropout none;
+  reserve(w, true, none);
+  const Index R = w.batch.n_rows();
+  const Index I = spec_.input_size;
+  const Index K = spec_.n_outputs;
+  const Index padded_inputs = round_up(I, kBlock<Scalar>);
+  Scalar* dx = w.dx.reserve(checked_product(R, padded_inputs));
+  AlignedBuffer<Scalar> unused;  // the gradient of the parameters
+  Scalar* of_parameters = unused.reserve(n_parameters());
+  const double products = 3.0 * stack_.multiply_adds_per_row() * static_cast<double>(R);
+  run_with_workers(useful_threads(products, n_threads), [&](Workers& workers) {
+    forward(x, none, w, workers, [&](Index n_begin, Index n_end) {
+      for (Index n = n_begin; n < n_end; ++n) {
+        Scalar* row = w.dscores.data() + n * padded_outputs();
+        std::fill_n(std::copy_n(dscores + n * K, K, row), padded_outputs() - K, Scalar{0});
+      }
+      backward_head(none, w, n_begin, n_end);
+    });
+    backward(x, none, w, dx, of_parameters, workers);
+  });
+  for (Index r = 0; r < R; ++r) std::copy_n(dx + r * padded_inputs, I, gradient + r * I);
 }
 
 template void apply_link(Link, float*, Index) noexcept;

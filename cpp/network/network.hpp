@@ -30,6 +30,7 @@ struct NetworkSpec {
   Link link = Link::kIdentity;
   double dropout = 0.0;  // between layers and before the head, in training
   CellSpec cell = {};
+  bool with_dx = false;  // whether gradients of x are asked for
 };
 
 template <class Scalar>
@@ -42,6 +43,7 @@ struct NetworkWorkspace {
   AlignedBuffer<Scalar> dscores;       // (N, Kp)
   AlignedBuffer<Scalar> dpooled;       // (N, Hp)
   AlignedBuffer<Scalar> dy;            // (R, Hp) of mean and max pooling
+  AlignedBuffer<Scalar> dx;            // (R, Ip) where it is asked for
   AlignedBuffer<Scalar> head_gradient_panels;
 };
 
@@ -87,11 +89,23 @@ class Network {
                      Index n_end) const noexcept;
   // From there to the gradient of all parameters.
   void backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                Scalar* gradient, Workers& workers) const;
+                Scalar* gradient, Workers& workers) const {
+    backward(x, dropout, w, nullptr, gradient, workers);
+  }
 
   // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
   void predict(const Scalar* x, bool with_link, int n_threads, NetworkWorkspace<Scalar>& w,
                Scalar* outputs) const;
+
+  // What predict would put out after one more step: from the hidden states h (N, H) of the top
+  // layer after it, the number of steps so far, and what pooling carries along, pooled (N, H).
+  void predict_step(const Scalar* h, const Index* n_steps, Index n_sequences, bool with_link,
+                    NetworkWorkspace<Scalar>& w, Scalar* pooled, Scalar* outputs) const;
+
+  // The gradient (R, I) of the sum of dscores (N, K) times scores with respect to x, without
+  // dropout. The network must be one `with_dx`.
+  void input_gradient(const Scalar* x, const Scalar* dscores, int n_threads,
+                      NetworkWorkspace<Scalar>& w, Scalar* gradient) const;
 
  private:
   Index width() const noexcept { return stack_.top().padded_hidden_size(); }
@@ -99,6 +113,8 @@ class Network {
   void start(NetworkWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
              Index n_end) const noexcept;
+  void backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w, Scalar* dx,
+                Scalar* gradient, Workers& workers) const;
   // The gradient of every h_t of the top layer, or null where only the last has one.
   const Scalar* dy(const NetworkWorkspace<Scalar>& w) const noexcept {
     return spec_.pooling == Pooling::kLast ? nullptr : w.dy.data();

@@ -1,0 +1,194 @@
+"""Predictions while a sequence is still coming in, one time step after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from lstmcore._missing import with_indicators
+from lstmcore._sequences import as_sequences
+
+if TYPE_CHECKING:
+    from lstmcore._network import FloatArray, IndexArray, NetworkCache, NetworkSpec
+
+
+class StreamState(NamedTuple):
+    """What a network keeps of n sequences between two steps: arrays alone, one row per sequence.
+
+    It can be pickled, and its rows may be taken, replaced and put together as one likes.
+
+    Parameters
+    ----------
+    hidden, cell : tuple of ndarray of shape (n, H)
+        Hidden and cell states of each layer, the lowest first.
+    pooled : ndarray of shape (n, H)
+        What the pooling over time keeps: the last state, or the sum or the maximum of all so far.
+    n_steps : ndarray of shape (n,), intp
+        Steps that each sequence has made.
+    """
+
+    hidden: tuple[FloatArray, ...]
+    cell: tuple[FloatArray, ...]
+    pooled: FloatArray
+    n_steps: IndexArray
+
+
+class StreamingMixin:
+    """The methods for sequences that come in step by step."""
+
+    _spec: NetworkSpec
+    _cache: NetworkCache
+    coefs_: FloatArray
+    missing_features_: IndexArray
+    n_features_in_: int
+
+    _links: ClassVar[dict[str, bool]]
+
+    if TYPE_CHECKING:
+
+        @property
+        def _allowed_values(self) -> bool | str: ...
+
+        def _predictions(self, outputs: FloatArray, method: str) -> Any: ...
+
+    def initial_state(self, n_sequences: int = 1) -> StreamState:
+        """Return the state before the first step, for `step`.
+
+        Parameters
+        ----------
+        n_sequences : int, default=1
+            Number of sequences that come in side by side.
+
+        Returns
+        -------
+        state : StreamState
+            A named tuple of arrays: ``hidden``, ``cell``, ``pooled`` and ``n_steps``.
+
+        Raises
+        ------
+        ValueError
+            If ``n_sequences`` is less than 1.
+        TypeError
+            If it is no integer.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        if isinstance(n_sequences, bool) or not hasattr(n_sequences, "__index__"):
+            raise TypeError(f"n_sequences must be an int, got {n_sequences!r}.")
+        if n_sequences < 1:
+            raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
+        sizes, dtype = self._spec.hidden_sizes, self._spec.dtype
+        hidden, cell = (
+            tuple(np.zeros((n_sequences, size), dtype) for size in sizes) for _ in range(2)
+        )
+        pooled = np.zeros((n_sequences, sizes[-1]), dtype)
+        return StreamState(hidden, cell, pooled, np.zeros(n_sequences, np.intp))
+
+    def step(
+        self, x: Any, state: StreamState, *, method: str = "predict"
+    ) -> tuple[Any, StreamState]:
+        """Read one more time step and predict from all that was read so far.
+
+        The prediction is, to the bit, the one for the whole sequence so far.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_sequences, n_features)
+            The next time step of each sequence.
+        state : StreamState
+            What `initial_state` or the step before returned. It is not changed.
+        method : {"predict", "predict_proba", "decision_function"}, default="predict"
+            Which method's result is wanted; the estimator must have it.
+
+        Returns
+        -------
+        y : ndarray of shape (n_sequences,) or (n_sequences, n_outputs)
+            What ``method`` returns for the sequences so far.
+        state : StreamState
+            The state after the step.
+
+        Raises
+        ------
+        ValueError
+            If ``x``, ``state`` or ``method`` does not fit.
+        TypeError
+            If ``state`` is no `StreamState`.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstmcore import LSTMRegressor
+        >>> X = np.random.default_rng(0).normal(size=(20, 6, 2))
+        >>> model = LSTMRegressor(hidden_size=8, max_iter=2, tol=None).fit(X, X[:, :, 0].sum(1))
+        >>> state = model.initial_state(20)
+        >>> for t in range(6):
+        ...     y, state = model.step(X[:, t], state)
+        >>> np.array_equal(y, model.predict(X))
+        True
+        """
+        check_is_fitted(self)
+        if method not in self._links:
+            raise ValueError(f"method must be one of {list(self._links)}, got {method!r}.")
+        rows = self._check_step(x)
+        self._check_state(state, len(rows))
+        stack = self._cache.get(self._spec, self.coefs_, "stack")
+        n_active = np.array([len(rows)], np.intp)
+        _, hidden, cell, _ = stack.forward(
+            rows, n_active, len(rows), state.hidden, state.cell, n_threads=1, keep=False
+        )
+        n_steps = state.n_steps + 1
+        network = self._cache.get(self._spec, self.coefs_)
+        outputs, pooled = network.predict_step(
+            hidden[-1], state.pooled, n_steps, apply_link=self._links[method]
+        )
+        return self._predictions(outputs, method), StreamState(
+            tuple(hidden), tuple(cell), pooled, n_steps
+        )
+
+    def _check_step(self, x: Any) -> FloatArray:
+        """Return a time step as rows that the network takes."""
+        dtype = np.dtype(self._spec.dtype)
+        if type(x) is np.ndarray and np.ndim(x) != 2:
+            raise ValueError(f"x must have the shape (n_sequences, n_features), got {x.shape}.")
+        rows = as_sequences(x, dtype=dtype, name="x", ensure_all_finite=self._allowed_values)
+        if rows.lengths.max() != 1 or rows.n_features != self.n_features_in_:
+            raise ValueError(
+                f"x must have the shape (n_sequences, {self.n_features_in_}), got {np.shape(x)}."
+            )
+        return with_indicators(rows, self.missing_features_).values
+
+    def _check_state(self, state: StreamState, n_sequences: int) -> None:
+        """Refuse a state of another network, or of another number of sequences."""
+        if not isinstance(state, StreamState):
+            raise TypeError(
+                f"state must be a StreamState, as initial_state returns it; got {state!r}."
+            )
+        sizes = self._spec.hidden_sizes
+        wanted = {"pooled": (state.pooled, sizes[-1])}
+        for name in ("hidden", "cell"):
+            arrays = getattr(state, name)
+            if len(arrays) != len(sizes):
+                raise ValueError(
+                    f"state.{name} must have one array for each of the {len(sizes)} layers, got "
+                    f"{len(arrays)}."
+                )
+            wanted |= {
+                f"{name}[{k}]": pair for k, pair in enumerate(zip(arrays, sizes, strict=True))
+            }
+        for name, (array, size) in wanted.items():
+            shape, dtype = np.shape(array), getattr(array, "dtype", None)
+            if shape != (n_sequences, size) or dtype != self._spec.dtype:
+                raise ValueError(
+                    f"state.{name} must have the shape {(n_sequences, size)} and the dtype "
+                    f"{self._spec.dtype}, got {shape} and {dtype}."
+                )
+        counts = np.asarray(state.n_steps)
+        if counts.shape != (n_sequences,) or counts.dtype != np.intp or counts.min() < 0:
+            raise ValueError(
+                f"state.n_steps must be {n_sequences} integers of at least 0, got {counts}."
+            )
