@@ -12,6 +12,7 @@ from lstmcore import _parameters
 from lstmcore._exchange import OnnxMixin
 from lstmcore._files import Savable
 from lstmcore._files_estimators import estimator_record
+from lstmcore._files_networks import FITTED_NETWORK
 from lstmcore._fitting import Fitting
 from lstmcore._inference import predict
 from lstmcore._inspection import InspectionMixin
@@ -166,7 +167,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         }
 
     def _record(self) -> dict[str, Any]:
-        return estimator_record(self)
+        return estimator_record(self, FITTED_NETWORK)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fitted state without what can be rebuilt from it."""

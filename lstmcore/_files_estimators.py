@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from itertools import pairwise
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from lstmcore._network import NetworkCache, NetworkSpec, layout_of
 from lstmcore._parameters import check_parameters
-from lstmcore._training import TrainingState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from lstmcore._estimator import BaseLSTM
+    Estimator = TypeVar("Estimator")
 
-    Estimator = TypeVar("Estimator", bound=BaseLSTM)
-
-# Fitted attributes that are rebuilt, those that are dataclasses, and the rest of the private ones;
-# the public ones need no list.
-_REBUILT = {"_cache", "layout_"}
 # Routing has a place of its own, and callbacks are code.
 _NOT_SAVED = {"_metadata_request", "_skl_callbacks"}
-_DATACLASSES: dict[str, type[Any]] = {"_spec": NetworkSpec, "_training_state": TrainingState}
-_PRIVATE = {"_multilabel": bool, "_flat_targets": bool}
-_NEEDED = {"_spec", "coefs_", "n_features_in_", "n_outputs_", "missing_features_"}
 _PUBLIC = re.compile("[a-z][a-z0-9_]*_")
+
+
+@dataclass(frozen=True, slots=True)
+class FittedState:
+    """Which attributes a fit adds, beside public ones of plain values and arrays.
+
+    Parameters
+    ----------
+    private : dict of name to callable
+        Attributes whose names are private, each with what tells whether a value can be right.
+    dataclasses : dict of name to type
+        Attributes that are dataclasses of plain values and arrays.
+    rebuilt : frozenset of str
+        Attributes that are not saved, since others say all of it.
+    """
+
+    private: dict[str, Callable[[Any], bool]] = field(default_factory=dict)
+    dataclasses: dict[str, type[Any]] = field(default_factory=dict)
+    rebuilt: frozenset[str] = frozenset()
 
 
 def _is_numbers(value: object) -> bool:
@@ -50,13 +58,15 @@ _FIELD_TYPES: dict[str, Any] = {
 }
 
 
-def estimator_record(estimator: BaseLSTM) -> dict[str, Any]:
+def estimator_record(estimator: Any, state: FittedState) -> dict[str, Any]:
     """Return the parameters and the fitted state of an estimator.
 
     Parameters
     ----------
-    estimator : BaseLSTM
-        Fitted or not.
+    estimator : BaseEstimator
+        Fitted or not; its class has ``_constraints``.
+    state : FittedState
+        What its fit adds.
 
     Returns
     -------
@@ -74,28 +84,33 @@ def estimator_record(estimator: BaseLSTM) -> dict[str, Any]:
     owner = type(estimator).__name__
     parameters = estimator.get_params(deep=False)
     check_parameters(owner, parameters, estimator._constraints)
-    if isinstance(parameters["random_state"], np.random.RandomState | np.random.Generator):
+    if isinstance(parameters.get("random_state"), np.random.RandomState | np.random.Generator):
         raise ValueError(
             "random_state must be None or an int in an estimator that is saved, got "
             f"{parameters['random_state']!r}. Call set_params(random_state=None) before: fitting "
             "is what it was for."
         )
     attributes = {
-        name: _fields_of(value) if name in _DATACLASSES else value
+        name: _fields_of(value) if name in state.dataclasses else value
         for name, value in vars(estimator).items()
-        if name not in parameters and name not in _REBUILT | _NOT_SAVED
+        if name not in parameters and name not in state.rebuilt | _NOT_SAVED
     }
     for name in attributes:
-        if not (name in _DATACLASSES or name in _PRIVATE or _PUBLIC.fullmatch(name)):
+        if not (name in state.dataclasses or name in state.private or _PUBLIC.fullmatch(name)):
             raise ValueError(f"A file has no place for the attribute {name!r} of {owner}.")
     return {
         "parameters": parameters,
-        "fitted": attributes if "coefs_" in attributes else None,
+        "fitted": attributes or None,
         "requests": _routing_requests(estimator),
     }
 
 
-def restore_estimator(cls: type[Estimator], record: Mapping[str, Any]) -> Estimator:
+def restore_estimator(
+    cls: type[Estimator],
+    record: Mapping[str, Any],
+    state: FittedState,
+    check: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Estimator:
     """Return an estimator that is equal to the one of which a record was made.
 
     Parameters
@@ -104,87 +119,56 @@ def restore_estimator(cls: type[Estimator], record: Mapping[str, Any]) -> Estima
         Its class.
     record : mapping
         What `estimator_record` returned, or pretends to be.
+    state : FittedState
+        What its fit adds.
+    check : callable
+        Gets the fitted attributes, raises a ValueError if they contradict each other, and returns
+        those that are rebuilt.
 
     Returns
     -------
-    estimator : BaseLSTM
-        What belongs to the class alone, such as ``classes_``, is yet to be checked.
+    estimator : BaseEstimator
+        Fitted if the one before was.
 
     Raises
     ------
     ValueError
         If the record is not one of this class, or contradicts itself.
     """
+    known: Any = cls
     parameters, fitted = record.get("parameters"), record.get("fitted")
-    if not isinstance(parameters, dict) or not parameters.keys() <= set(cls._get_param_names()):
+    if not isinstance(parameters, dict) or not parameters.keys() <= set(known._get_param_names()):
         raise ValueError(f"its parameters are not those of {cls.__name__}")
-    estimator = cls(**parameters)
+    estimator = known(**parameters)
     try:
-        check_parameters(cls.__name__, estimator.get_params(deep=False), cls._constraints)
+        check_parameters(cls.__name__, estimator.get_params(deep=False), known._constraints)
     except TypeError as error:
         raise ValueError(str(error)) from error
     _restore_requests(estimator, record.get("requests"))
     if fitted is not None:
         if not isinstance(fitted, dict):
             raise ValueError("its fitted state is no dict")
-        _restore_fitted(estimator, fitted)
-    return estimator
+        attributes = _checked_attributes(cls, fitted, state)
+        estimator.__dict__.update(attributes | check(attributes))
+    return estimator  # type: ignore[no-any-return]
 
 
-def _restore_fitted(estimator: BaseLSTM, fitted: dict[str, Any]) -> None:
-    """Give the estimator its fitted state."""
+def _checked_attributes(
+    cls: type[Any], fitted: dict[str, Any], state: FittedState
+) -> dict[str, Any]:
+    """Return fitted attributes that a fit may have added, its dataclasses restored."""
+    attributes = dict(fitted)
     for name, value in fitted.items():
-        if name in _DATACLASSES:
-            fitted[name] = _restore_dataclass(_DATACLASSES[name], value)
-        elif name in _PRIVATE:
-            require(type(value) is _PRIVATE[name], f"its {name} is a {type(value).__name__}")
+        if name in state.dataclasses:
+            attributes[name] = _restore_dataclass(state.dataclasses[name], value)
+        elif name in state.private:
+            require(state.private[name](value), f"its {name} is not as it has to be")
         else:
-            known = _PUBLIC.fullmatch(name) and not hasattr(type(estimator), name)
-            require(bool(known) and name not in _REBUILT, f"it has the attribute {name!r}")
-    require(fitted.keys() >= _NEEDED, f"it lacks {sorted(_NEEDED - fitted.keys())}")
-    spec, coefs = fitted["_spec"], fitted["coefs_"]
-    require(isinstance(coefs, np.ndarray) and coefs.ndim == 1, "its coefs_ are no vector")
-    require(coefs.dtype == spec.dtype, f"its coefs_ are of dtype {coefs.dtype}, not {spec.dtype}")
-    # The core allocates for the sizes that it is told.
-    require_fitting_sizes(spec.input_size, spec.hidden_sizes, spec.n_outputs, coefs.size)
-    network = spec.build_network()
-    require(
-        network.n_parameters == coefs.size,
-        f"its network has {network.n_parameters} parameters, but coefs_ has {coefs.size}",
-    )
-    missing = fitted["missing_features_"]
-    require(
-        isinstance(missing, np.ndarray) and missing.dtype == np.intp and missing.ndim == 1,
-        "its missing_features_ are no vector of indices",
-    )
-    require(
-        type(fitted["n_features_in_"]) is int
-        and type(fitted["n_outputs_"]) is int
-        and fitted["n_features_in_"] + len(missing) == spec.input_size
-        and fitted["n_outputs_"] == spec.n_outputs,
-        "its network has other numbers of features or outputs than the estimator",
-    )
-    inside = np.isin(missing, np.arange(fitted["n_features_in_"])).all()
-    require(bool(inside), f"its missing_features_ are {missing}")
+            known = bool(_PUBLIC.fullmatch(name)) and not hasattr(cls, name)
+            require(known and name not in state.rebuilt, f"it has the attribute {name!r}")
     names = fitted.get("feature_names_in_", np.empty(0, object))
     require(isinstance(names, np.ndarray) and names.dtype == object, "its feature names are none")
-    if "_training_state" in fitted:
-        state = fitted["_training_state"]
-        require(
-            state.parameters.shape == coefs.shape
-            and state.moments.ndim == 2
-            and state.moments.shape[1] == coefs.size
-            and state.parameters.dtype == state.moments.dtype == coefs.dtype,
-            "the state of its training is of another network",
-        )
-        best = state.best_parameters
-        require(
-            best is None or (best.shape == coefs.shape and best.dtype == coefs.dtype),
-            "the best parameters of its training are of another network",
-        )
-        state.parameters.flags.writeable = False
-    coefs.flags.writeable = False
-    estimator.__dict__.update(fitted, layout_=layout_of(network), _cache=NetworkCache())
+    return attributes
 
 
 def require(condition: bool, message: str) -> None:
@@ -193,31 +177,19 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_fitting_sizes(
-    input_size: int, hidden_sizes: tuple[int, ...], n_outputs: int, n_parameters: int
-) -> None:
-    """Refuse sizes that need more parameters than there are, before anything is made of them."""
-    sizes = (input_size, *hidden_sizes, n_outputs)
-    require(len(sizes) > 2 and min(sizes) >= 1, f"its layers have the sizes {sizes}")
-    least = sum(below * above for below, above in pairwise(sizes))
-    least += sum(size * size for size in hidden_sizes)
-    require(least <= n_parameters, f"its layers need more than {n_parameters} parameters")
-
-
 def _fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass, its arrays themselves and no copies."""
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def _restore_dataclass(cls: type[Any], value: object) -> Any:
     """Return a dataclass of the dict of its fields."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    if not isinstance(value, dict) or not value.keys() <= fields.keys():
-        raise ValueError(f"it has no {cls.__name__} with the fields {list(fields)}")
+    types = {each.name: str(each.type).split(" | ") for each in fields(cls)}
+    if not isinstance(value, dict) or not value.keys() <= types.keys():
+        raise ValueError(f"it has no {cls.__name__} with the fields {list(types)}")
     for name, item in value.items():
-        types = str(fields[name].type).split(" | ")
         require(
-            any(_FIELD_TYPES[each](item) for each in types),
+            any(_FIELD_TYPES[each](item) for each in types[name]),
             f"{name} of its {cls.__name__} is not as it has to be",
         )
     try:
@@ -226,7 +198,7 @@ def _restore_dataclass(cls: type[Any], value: object) -> Any:
         raise ValueError(f"its {cls.__name__} is incomplete: {error}") from error
 
 
-def _routing_requests(estimator: BaseLSTM) -> dict[str, dict[str, bool | str | None]]:
+def _routing_requests(estimator: Any) -> dict[str, dict[str, bool | str | None]]:
     """Return what the estimator requests by scikit-learn's metadata routing, if it was told to."""
     if "_metadata_request" not in vars(estimator):
         return {}
@@ -235,7 +207,7 @@ def _routing_requests(estimator: BaseLSTM) -> dict[str, dict[str, bool | str | N
             if hasattr(request, "requests") and request.requests}  # fmt: skip
 
 
-def _restore_requests(estimator: BaseLSTM, requests: object) -> None:
+def _restore_requests(estimator: Any, requests: object) -> None:
     """Have the estimator request what it did."""
     if requests == {}:
         return

@@ -8,8 +8,10 @@ import numpy as np
 
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._files import read_record
-from lstmcore._files_estimators import require, require_fitting_sizes, restore_estimator
+from lstmcore._files_estimators import require, restore_estimator
+from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
 from lstmcore._regressor import LSTMRegressor
+from lstmcore._scaler import FITTED_SCALER, SequenceScaler
 from lstmcore.layers import LSTM
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _restore_classifier(record: dict[str, Any]) -> LSTMClassifier:
-    model = restore_estimator(LSTMClassifier, record)
+    model = restore_estimator(LSTMClassifier, record, FITTED_NETWORK, checked_network)
     if hasattr(model, "coefs_"):
         classes = getattr(model, "classes_", None)
         require(isinstance(classes, np.ndarray) and classes.ndim == 1, "it has no classes_")
@@ -33,7 +35,7 @@ def _restore_classifier(record: dict[str, Any]) -> LSTMClassifier:
 
 
 def _restore_regressor(record: dict[str, Any]) -> LSTMRegressor:
-    model = restore_estimator(LSTMRegressor, record)
+    model = restore_estimator(LSTMRegressor, record, FITTED_NETWORK, checked_network)
     if hasattr(model, "coefs_"):
         require(hasattr(model, "_flat_targets"), "it does not say which shape y had")
         require(not model._flat_targets or model.n_outputs_ == 1, "its y had two shapes")
@@ -72,9 +74,32 @@ def _restore_lstm(record: dict[str, Any]) -> LSTM:
     return layer
 
 
+def _restore_scaler(record: dict[str, Any]) -> SequenceScaler:
+    return restore_estimator(SequenceScaler, record, FITTED_SCALER, _checked_scaler)
+
+
+def _checked_scaler(fitted: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a scaler whose arrays are not of its number of features; nothing is rebuilt."""
+    needed = {"center_", "scale_", "n_features_in_", "_n_columns", "_statistics"}
+    require(fitted.keys() >= needed, f"it lacks {sorted(needed - fitted.keys())}")
+    arrays = (fitted["center_"], fitted["scale_"], *fitted["_statistics"])
+    require(
+        all(
+            isinstance(array, np.ndarray)
+            and array.dtype.kind in "fi"
+            and array.shape == (fitted["n_features_in_"],)
+            for array in arrays
+        )
+        and len(fitted["_statistics"]) in (2, 3),
+        f"its arrays are not of {fitted['n_features_in_']!r} features each",
+    )
+    return {}
+
+
 _KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "LSTMClassifier": _restore_classifier,
     "LSTMRegressor": _restore_regressor,
+    "SequenceScaler": _restore_scaler,
     "layers.LSTM": _restore_lstm,
 }
 
@@ -92,7 +117,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    model : LSTMClassifier, LSTMRegressor or layers.LSTM
+    model : LSTMClassifier, LSTMRegressor, SequenceScaler or layers.LSTM
         It predicts the same bits as the one that was saved, is cloned alike, and, with
         ``warm_start=True``, goes on training to the same bits.
 

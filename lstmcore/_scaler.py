@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
 from lstmcore._dataset import check_weights, content_ranks, merge_samples
+from lstmcore._files import Savable
+from lstmcore._files_estimators import FittedState, estimator_record
 from lstmcore._forms import floating_dtype, in_form_of
 from lstmcore._row_statistics import center_and_scale, learn_rows
 from lstmcore._sequences import Sequences, as_sequences, is_table
@@ -23,12 +25,20 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+FITTED_SCALER = FittedState(
+    private={
+        "_n_columns": lambda value: type(value) is int and value >= 1,
+        "_statistics": lambda value: type(value) is tuple,
+    }
+)
+
+
 def _learns_in_parts(scaler: SequenceScaler) -> bool:
     return bool(scaler.method != "robust")
 
 
 class SequenceScaler(  # type: ignore[call-arg]
-    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    TransformerMixin, Savable, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Scale every feature of sequences, over all their time steps, to a common range.
 
@@ -79,6 +89,7 @@ class SequenceScaler(  # type: ignore[call-arg]
     (2,)
     """
 
+    _kind = "SequenceScaler"
     _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
         "method": _parameters.choice("standard", "robust", "minmax"),
         "n_timesteps": _parameters.integer(1),
@@ -265,6 +276,9 @@ class SequenceScaler(  # type: ignore[call-arg]
             # scikit-learn's own attribute: clone takes it along.
             self._sklearn_output_config = {"transform": transform}
         return self
+
+    def _record(self) -> dict[str, Any]:
+        return estimator_record(self, FITTED_SCALER)
 
     def _learn(self, X: Any, sample_weight: ArrayLike | None, statistics: Any) -> Self:
         """Learn from X, going on from statistics if there are any; assign all at the end."""

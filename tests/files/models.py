@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from estimators.problems import PROBLEMS, estimator, ragged_sequences, targets
 
-from lstmcore import layers
+from lstmcore import SequenceScaler, layers
 
 X = ragged_sequences()
 NEW_X = ragged_sequences(seed=9)
@@ -28,8 +28,14 @@ def every_model() -> dict[str, Any]:
     holes = [np.where(x > 1, np.nan, x) for x in X]
     models["holes"] = estimator("multiclass", missing="mask").fit(holes, targets("multiclass"))
     models["weights"] = fitted("binary", class_weight={0: 1, 1: 3.5})
+    models["stopped early"] = fitted(
+        "binary", early_stopping=True, warm_start=True, learning_rate_schedule="plateau"
+    )
     models["sgd"] = fitted("three outputs", solver="sgd", warm_start=True, loss="huber")
     models["not fitted"] = estimator("multiclass", hidden_size=(2, 3))
+    for method in ("standard", "robust", "minmax"):
+        models[f"{method} scaler"] = SequenceScaler(method=method).fit(X)
+    models["scaler, not fitted"] = SequenceScaler(n_timesteps=3)
     models["layer"] = layers.LSTM(3, 7, random_state=0)
     models["layers"] = layers.LSTM(3, 5, 2, dtype="float64", random_state=0, n_jobs=1)
     return models

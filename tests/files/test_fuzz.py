@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstmcore
-from lstmcore import layers
+from lstmcore import SequenceScaler, layers
 
 FUZZ = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -44,6 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return [
         saved(fitted("multiclass", warm_start=True), folder),
         saved(fitted("three outputs", hidden_size=(3, 2)), folder),
+        saved(SequenceScaler().fit(X), folder),
         saved(layers.LSTM(2, 3, 2, random_state=0), folder),
     ]
 
@@ -95,6 +96,8 @@ def check(content: bytes, path: Path) -> None:
     if isinstance(model, layers.LSTM):
         model(np.zeros((2, 3, model.input_size)))
         return
+    if isinstance(model, SequenceScaler) and hasattr(model, "center_"):
+        model.transform([np.ones((4, model.n_features_in_))])
     if not hasattr(model, "coefs_"):
         return
     sequences = [np.ones((4, model.n_features_in_))] * len(X)

@@ -15,7 +15,7 @@ from files.crafting import ZEROS, file_of, parts_of, record_of, with_record
 from files.models import fitted
 
 import lstmcore
-from lstmcore import layers
+from lstmcore import SequenceScaler, layers
 from lstmcore._files_container import LARGEST_HEADER
 
 
@@ -253,7 +253,7 @@ CLASSIFIERS: list[tuple[tuple[str, ...], Any, str]] = [
     ((*FITTED, "feature_names_in_"), 4, "feature names"),
     ((*FITTED, "classes_"), 4, "no classes_"),
     ((*FITTED, "classes_"), {"objects": ["a", "b"]}, "2 classes, but"),
-    ((*FITTED, "_multilabel"), 4, "_multilabel is a int"),
+    ((*FITTED, "_multilabel"), 4, "its _multilabel is not as"),
     ((*FITTED, "_multilabel"), DROP, "multilabel"),
     ((*FITTED, "_spec"), DROP, "lacks"),
     ((*FITTED, "predict"), 1, "attribute 'predict'"),
@@ -328,6 +328,26 @@ def test_records_of_regressors(
     place: tuple[str, ...], value: Any, message: str, regressor: bytes, folder: Path
 ) -> None:
     content = with_all_arrays(changed(regressor, place, value))
+    assert message in refused(content, folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ((*PARAMETERS, "method"), "none", "'method' parameter"),
+        ((*FITTED, "n_features_in_"), 4, "not of 4 features"),
+        ((*FITTED, "n_features_in_"), [], "not of [] features"),
+        ((*FITTED, "center_"), DROP, "lacks ['center_']"),
+        ((*FITTED, "scale_"), 1, "not of 3 features"),
+        ((*FITTED, "_statistics"), {"tuple": []}, "not of 3 features"),
+        ((*FITTED, "_statistics"), [], "its _statistics is not"),
+        ((*FITTED, "_n_columns"), 0, "its _n_columns is not"),
+    ],
+    ids=str,
+)
+def test_records_of_scalers(place: tuple[str, ...], value: Any, message: str, folder: Path) -> None:
+    SequenceScaler().fit(np.ones((2, 4, 3))).save(folder / "scaler")
+    content = with_all_arrays(changed((folder / "scaler").read_bytes(), place, value))
     assert message in refused(content, folder)
 
 

@@ -47,7 +47,7 @@ def test_loaded_is_saved(name: str, path: Path) -> None:
     assert path.read_bytes() == content, "a second saving gives another file"
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if "layer" not in name])
+@pytest.mark.parametrize("name", [n for n in MODELS if "layer" not in n and "scaler" not in n])
 def test_loaded_does_what_saved_does(name: str, path: Path) -> None:
     model = MODELS[name]
     loaded = reloaded(model, path)
@@ -70,6 +70,15 @@ def test_training_goes_on_to_the_same_bits(name: str, path: Path) -> None:
     assert loaded.coefs_ is loaded._training_state.parameters
     assert np.array_equal(loaded.fit(X, y).coefs_, model.fit(X, y).coefs_)
     assert loaded.n_iter_ == model.n_iter_ == 6
+
+
+@pytest.mark.parametrize("method", ["standard", "robust", "minmax"])
+def test_scalers_do_what_saved_ones_do(method: str, path: Path) -> None:
+    scaler = copy.deepcopy(MODELS[f"{method} scaler"])
+    loaded = reloaded(scaler, path)
+    assert same(loaded.transform(NEW_X), scaler.transform(NEW_X))
+    if method != "robust":
+        assert same(loaded.partial_fit(NEW_X).scale_, scaler.partial_fit(NEW_X).scale_)
 
 
 def test_layers_do_what_saved_ones_do(path: Path) -> None:
