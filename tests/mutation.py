@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from pathlib import Path
 
@@ -9,15 +10,15 @@ import numpy as np
 import reference
 from reference import Array
 
-SOURCE = Path(reference.__file__).read_text()
 
-
-def mutate(old: str, new: str) -> types.ModuleType:
+def mutate(old: str, new: str, oracle: types.ModuleType = reference) -> types.ModuleType:
     """The oracle with one place changed; the old text has to stand there exactly once."""
-    assert SOURCE.count(old) == 1, f"stands {SOURCE.count(old)} times in the oracle: {old}"
+    source = Path(str(oracle.__file__)).read_text()
+    assert source.count(old) == 1, f"stands {source.count(old)} times in the oracle: {old}"
     module = types.ModuleType("mutant")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
     module.__dict__.update(transposed=_transposed, fed=_fed)
-    exec(compile(SOURCE.replace(old, new), "mutant", "exec"), module.__dict__)
+    exec(compile(source.replace(old, new), "mutant", "exec"), module.__dict__)
     return module
 
 

@@ -1,0 +1,194 @@
+"""Problems for every cell: shapes, data, and one way through oracle and core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import reference
+import reference_cells
+from cases import Case, Results, ragged
+from reference import Array
+from reference_cells import Cell, Weights
+
+from lstmcore import _core
+
+CELLS = [
+    Cell("rnn"),
+    Cell("rnn", (("relu", True),)),
+    Cell("gru"),
+    Cell("gru", (("reset_after", False),)),
+]
+
+# On both sides of a vector, a block and a tile of blocks; many sequences, few, one; weights that
+# are too large for one core.
+SHAPES = [
+    Case("one-of-everything", 1, (1,), (1,)),
+    Case("H8-N2", 17, (8,), (13, 6)),
+    Case("H17-with-empty", 5, (17,), (13, 9, 9, 4, 1, 0, 0)),
+    Case("H33", 1, (33,), ragged(2, 20, 13, 3)),
+    Case("H100-two-layers", 3, (100, 40), ragged(4, 7, 5)),
+    Case("many-sequences", 5, (33,), ragged(6, 190, 13, 5)),
+    Case("equal-lengths", 17, (64,), (3,) * 100),
+    Case("large-weights", 5, (230,), ragged(10, 5, 7)),
+    Case("one-sequence", 5, (128,), (60,)),
+    Case("all-empty", 5, (9, 4), (0, 0, 0)),
+    Case("no-sequence", 5, (9,), ()),
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data of one dtype drawn for a cell and a shape, gradients from above included."""
+
+    cell: Cell
+    case: Case
+    n_active: Array
+    parameters: Array
+    x: Array
+    h0: list[Array]
+    c0: list[Array]
+    dy: Array
+    dh_n: list[Array]
+    dc_n: list[Array]
+
+    @property
+    def n_sequences(self) -> int:
+        return len(self.case.lengths)
+
+    @property
+    def shapes(self) -> list[dict[str, tuple[int, ...]]]:
+        """Names and shapes of each layer's parameters."""
+        below = (self.case.input_size, *self.case.hidden_sizes)
+        return [self.cell.arrays(i, h) for i, h in zip(below, self.case.hidden_sizes, strict=False)]
+
+    def split(self, flat: Array) -> list[Weights]:
+        """The arrays of each layer in a flat vector: views."""
+        layers, start = [], 0
+        for shapes in self.shapes:
+            layer = {}
+            for name, shape in shapes.items():
+                size = int(np.prod(shape))
+                layer[name] = flat[start : start + size].reshape(shape)
+                start += size
+            layers.append(layer)
+        assert start == len(flat)
+        return layers
+
+
+def draw(cell: Cell, case: Case, dtype: Any = np.float64, seed: int = 0) -> Problem:
+    """Random data; the weights are large enough for every gate to work outside its linear range."""
+    rng = np.random.default_rng([seed, *f"{cell}{case}".encode()])
+    n, n_rows = len(case.lengths), sum(case.lengths)
+
+    def normal(*shape: int) -> Array:
+        return rng.standard_normal(shape).astype(dtype)
+
+    def states() -> list[Array]:
+        return [normal(n, h) for h in case.hidden_sizes]
+
+    below = (case.input_size, *case.hidden_sizes)
+    shapes = [cell.arrays(i, h) for i, h in zip(below, case.hidden_sizes, strict=False)]
+    parameters = np.concatenate(
+        [
+            normal(*shape).ravel() * (1.5 / np.sqrt(2 * shape[1]) if len(shape) == 2 else 1)
+            for layer in shapes
+            for shape in layer.values()
+        ]
+    ).astype(dtype)
+    return Problem(
+        cell,
+        case,
+        reference.active_counts(case.lengths),
+        parameters,
+        normal(n_rows, case.input_size),
+        *(states() for _ in range(2)),
+        normal(n_rows, case.hidden_sizes[-1]),
+        *(states() for _ in range(2)),
+    )
+
+
+def run_oracle(p: Problem, oracle: ModuleType = reference_cells) -> Results:
+    """Forward and backward pass by the oracle, or by a mutant of it."""
+
+    def double(arrays: list[Array]) -> list[Array]:
+        return [a.astype(np.float64) for a in arrays]
+
+    layers = p.split(p.parameters.astype(np.float64))
+    y, h_n, c_n, stashes = oracle.stack_forward(
+        p.cell, layers, p.x.astype(np.float64), p.n_active, double(p.h0), double(p.c0)
+    )
+    dx, dh0, dc0, gradients = oracle.stack_backward(
+        p.cell,
+        layers,
+        stashes,
+        p.n_active,
+        p.dy.astype(np.float64),
+        double(p.dh_n),
+        double(p.dc_n),
+    )
+    return collect(p, y, h_n, c_n, dx, dh0, dc0, gradients)
+
+
+def stack_of(p: Problem, isa: str = "") -> Any:
+    """The core's stack with the problem's parameters."""
+    suffix = p.parameters.dtype.name.capitalize()
+    stack = getattr(_core, f"RecurrentStack{suffix}")(
+        p.case.input_size, list(p.case.hidden_sizes), isa, cell=p.cell.core
+    )
+    stack.set_parameters(p.parameters)
+    return stack
+
+
+def forward(
+    p: Problem, stack: Any, *, keep: bool, n_threads: int = 1
+) -> tuple[Array, list[Array], list[Array], Any]:
+    """The core's forward pass."""
+    result: tuple[Array, list[Array], list[Array], Any] = stack.forward(
+        p.x,
+        p.n_active,
+        p.n_sequences,
+        p.h0,
+        p.c0 if p.cell.has_c else None,
+        n_threads=n_threads,
+        keep=keep,
+    )
+    return result
+
+
+def run_core(p: Problem, isa: str = "", n_threads: int = 1) -> Results:
+    """Forward and backward pass by the library."""
+    stack = stack_of(p, isa)
+    y, h_n, c_n, cache = forward(p, stack, keep=True, n_threads=n_threads)
+    y, h_n, c_n = y.copy(), [a.copy() for a in h_n], [a.copy() for a in c_n]
+    dx, dh0, dc0, gradient = stack.backward(
+        cache,
+        p.dy,
+        p.dh_n,
+        p.dc_n if p.cell.has_c else None,
+        need_dx=True,
+        n_threads=n_threads,
+    )
+    return collect(p, y, h_n, c_n, dx, dh0, dc0, p.split(gradient))
+
+
+def collect(
+    p: Problem,
+    y: Array,
+    h_n: list[Array],
+    c_n: list[Array],
+    dx: Array,
+    dh0: list[Array],
+    dc0: list[Array],
+    gradients: list[Weights],
+) -> Results:
+    """All that a forward and a backward pass give, by name: a failure says which array is off."""
+    results = {"y": y, "dx": dx}
+    per_layer = {"h_n": h_n, "dh0": dh0} | ({"c_n": c_n, "dc0": dc0} if p.cell.has_c else {})
+    for name, arrays in per_layer.items():
+        results |= {f"{name}_l{level}": array for level, array in enumerate(arrays)}
+    for level, layer in enumerate(gradients):
+        results |= {f"d{name}_l{level}": array for name, array in layer.items()}
+    return results

@@ -1,0 +1,76 @@
+"""The comparison of the cells notices every single fault of their oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference_cells
+from cases import TOLERANCE, Case, assert_matches
+from cell_cases import CELLS, draw, run_oracle
+from mutation import mutate
+
+RNN = 'z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]'
+RESET = "n = np.tanh(an + r * product)"
+OUTSIDE = 'r * (product - w["bias_hn"]) + w["bias_hn"]'
+BLEND = "return (1 - z) * n + z * h, c"
+AFTER = "dh_prev = dh * z + dr @ ur + dz @ uz + (dn * r) @ un"
+BEFORE = "dh_prev = dh * z + dr @ ur + dz @ uz + dproduct * r"
+
+# what is wrong, the text of the oracle, what stands there instead
+MUTANTS = [
+    ("rnn without bias", RNN, RNN.replace(' + w["bias"]', "")),
+    ("rnn without recurrence", RNN, RNN.replace('h @ w["weight_hh"].T', "0")),
+    ("relu never", 'np.maximum(z, 0) if cell.get("relu")', "np.maximum(z, 0) if False"),
+    ("slope of tanh missing", "dh * (1 - new**2)", "dh"),
+    ("slope of relu missing", "dh * (new > 0)", "dh"),
+    ("rnn dh not carried", 'dz @ w["weight_hh"], dc, g', "0 * h, dc, g"),
+    ("rnn dW_hh from the new h", '"weight_hh": dz.T @ h, "b', '"weight_hh": dz.T @ new, "b'),
+    ("gates r and z swapped", "ar, az, an = np.split(x", "az, ar, an = np.split(x"),
+    ("gates z and n swapped", "ar, az, an = np.split(x", "ar, an, az = np.split(x"),
+    ("reset gate through tanh", "r, z = sigmoid(ar", "r, z = np.tanh(ar"),
+    ("no reset after the product", RESET, RESET.replace("r * product", "product")),
+    ("no bias inside the reset", 'product = h @ un.T + w["bias_hn"]', "product = h @ un.T"),
+    ("bias outside the reset", RESET, RESET.replace("r * product", OUTSIDE)),
+    ("no reset before the product", "product = r * h", "product = h"),
+    ("reset after, always", "n = np.tanh(an + product @ un.T)", "n = np.tanh(an + r * (h @ un.T))"),
+    ("z and 1 - z swapped", BLEND, BLEND.replace("(1 - z) * n + z * h", "z * n + (1 - z) * h")),
+    ("h not blended", BLEND, BLEND.replace(" + z * h", "")),
+    ("slope of n missing", "dh * (1 - z) * (1 - n**2)", "dh * (1 - z)"),
+    ("dz without h", "dz = dh * (h - n)", "dz = dh * (-n)"),
+    ("slope of z missing", "(h - n) * z * (1 - z)", "(h - n)"),
+    ("slope of r missing, after", "dr = dn * product * r * (1 - r)", "dr = dn * product"),
+    ("slope of r missing, before", "dr = dproduct * h * r * (1 - r)", "dr = dproduct * h"),
+    ("dh past the weights missing, after", AFTER, AFTER.replace("dh * z + ", "")),
+    ("dh through r missing, after", AFTER, AFTER.replace("dr @ ur + ", "")),
+    ("dh through z missing, after", AFTER, AFTER.replace("dz @ uz + ", "")),
+    ("dh through n without reset", AFTER, AFTER.replace("(dn * r) @ un", "dn @ un")),
+    ("dh past the weights missing, before", BEFORE, BEFORE.replace("dh * z + ", "")),
+    ("dh through r missing, before", BEFORE, BEFORE.replace("dr @ ur + ", "")),
+    ("dh through r h missing", BEFORE, BEFORE.replace(" + dproduct * r", "")),
+    ("dh through r h without r", BEFORE, BEFORE.replace("dproduct * r", "dproduct")),
+    ("dW_hn without reset", "dun, extra = (dn * r).T @ h", "dun, extra = dn.T @ h"),
+    ("dW_hn from h", "dun, extra = dn.T @ product, {}", "dun, extra = dn.T @ h, {}"),
+    ("db_hn without reset", '{"bias_hn": (dn * r)', '{"bias_hn": (dn)'),
+    ("dx zero", 'return da @ w["weight_ih"], dh_prev', "return 0 * x, dh_prev"),
+    ("gradients of the last step only", "total[name] += gradient", "total[name] = gradient"),
+    ("dy ignored", "cell, w, stash, dh[:n] + dy[rows], dc[:n]", "cell, w, stash, dh[:n], dc[:n]"),
+    ("h0 ignored", "h, c = h0.copy(), c0.copy()", "h, c = 0 * h0, c0.copy()"),
+    ("dh_n ignored", "dh, dc = dh_n.copy(), dc_n.copy()", "dh, dc = 0 * dh_n, dc_n.copy()"),
+]  # fmt: skip
+
+WITNESSES = [Case("ragged", 3, (9,), (6, 4, 4, 1, 0)), Case("two", 4, (4, 5), (3, 3, 2))]
+
+
+@pytest.mark.parametrize(("old", "new"), [m[1:] for m in MUTANTS], ids=[m[0] for m in MUTANTS])
+def test_every_mutant_is_caught(old: str, new: str) -> None:
+    mutant = mutate(old, new, reference_cells)
+    tolerance = 100 * TOLERANCE[np.dtype(np.float32)]
+    caught = 0
+    for cell in CELLS:
+        for case in WITNESSES:
+            problem = draw(cell, case)
+            try:
+                assert_matches(run_oracle(problem, mutant), run_oracle(problem), tolerance)
+            except AssertionError:
+                caught += 1
+    assert caught

@@ -1,0 +1,92 @@
+"""The oracle of the cells is right: against finite differences and, where it has them, torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import reference_cells
+from cases import Case, assert_matches, ragged
+from cell_cases import CELLS, Problem, draw, run_oracle
+from core.test_oracle import numerical_gradient
+from reference_cells import Cell
+
+SMALL = [
+    Case("one-layer", 3, (4,), ragged(0, 4, 5, 1)),
+    Case("three-widths", 3, (2, 4, 1), (4, 4, 2, 0)),
+]
+
+
+def objective(p: Problem) -> float:
+    """A number whose gradient is what the backward pass gives for dy, dh_n and dc_n."""
+    y, h_n, c_n, _ = reference_cells.stack_forward(
+        p.cell, p.split(p.parameters), p.x, p.n_active, p.h0, p.c0
+    )
+    pairs = list(zip([y, *h_n], [p.dy, *p.dh_n], strict=True))
+    if p.cell.has_c:
+        pairs += list(zip(c_n, p.dc_n, strict=True))
+    return float(sum((value * weight).sum() for value, weight in pairs))
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_gradients_are_finite_differences(cell: Cell, case: Case) -> None:
+    problem = draw(cell, case)
+    results = run_oracle(problem)
+    layers = range(len(case.hidden_sizes))
+    names = [f"d{name}_l{k}" for k in layers for name in problem.shapes[k]]
+    analytic = {
+        "x": (problem.x, results["dx"]),
+        **{f"h0_l{k}": (problem.h0[k], results[f"dh0_l{k}"]) for k in layers},
+        "parameters": (problem.parameters, np.concatenate([results[n].ravel() for n in names])),
+    }
+    if cell.has_c:
+        analytic |= {f"c0_l{k}": (problem.c0[k], results[f"dc0_l{k}"]) for k in layers}
+    for name, (at, gradient) in analytic.items():
+        expected = numerical_gradient(lambda: objective(problem), at)
+        np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-7, err_msg=name)
+
+
+TORCH = [c for c in CELLS if c.kind in ("rnn", "gru") and c.get("reset_after", True)]
+
+
+def torch_module(torch: Any, cell: Cell, n_inputs: int, n_hidden: int) -> Any:
+    """torch's layer of the same cell."""
+    if cell.kind == "gru":
+        return torch.nn.GRU(n_inputs, n_hidden, dtype=torch.float64)
+    nonlinearity = "relu" if cell.get("relu") else "tanh"
+    return torch.nn.RNN(n_inputs, n_hidden, nonlinearity=nonlinearity, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("cell", TORCH, ids=str)
+def test_layer_is_torchs(cell: Cell) -> None:
+    torch = pytest.importorskip("torch", reason="torch, the second oracle, is not installed")
+    problem = draw(cell, Case("torch", 3, (5,), ragged(2, 6, 7)))
+    weights = problem.split(problem.parameters)[0]
+    module = torch_module(torch, cell, 3, 5)
+    module.weight_ih_l0.data = torch.from_numpy(weights["weight_ih"].copy())
+    module.weight_hh_l0.data = torch.from_numpy(weights["weight_hh"].copy())
+    module.bias_ih_l0.data = torch.from_numpy(weights["bias"].copy())
+    module.bias_hh_l0.data.zero_()
+    if cell.kind == "gru":
+        module.bias_hh_l0.data[-5:] = torch.from_numpy(weights["bias_hn"].copy())
+    x = torch.from_numpy(problem.x.copy()).requires_grad_()
+    h0 = torch.from_numpy(problem.h0[0].copy()).requires_grad_()
+    packed = torch.nn.utils.rnn.PackedSequence(x, torch.from_numpy(problem.n_active.copy()))
+    y, h_n = module(packed, h0[None])
+    total = (y.data * torch.from_numpy(problem.dy)).sum()
+    total = total + (h_n[0] * torch.from_numpy(problem.dh_n[0])).sum()
+    total.backward()
+    expected = {
+        "y": y.data,
+        "dx": x.grad,
+        "h_n_l0": h_n[0],
+        "dh0_l0": h0.grad,
+        "dweight_ih_l0": module.weight_ih_l0.grad,
+        "dweight_hh_l0": module.weight_hh_l0.grad,
+        "dbias_l0": module.bias_ih_l0.grad,
+    }
+    if cell.kind == "gru":
+        expected["dbias_hn_l0"] = module.bias_hh_l0.grad[-5:]
+    assert_matches(run_oracle(problem), {k: v.detach().numpy() for k, v in expected.items()}, 1e-13)

@@ -1,0 +1,189 @@
+"""The oracle for cells other than the plain LSTM: one step forward and back, in float64 NumPy.
+
+As ``reference.py`` it is written to be read and shares no code with the library; finite differences
+and torch check it, and ``core/test_cell_mutants.py`` breaks it in single places.
+
+A step maps x (n, I), h (n, H) and, where the cell has one, c (n, H) to h and c; its twin maps their
+gradients back. Weights are a dict by the names that the library gives them, gates of a GRU in the
+order r, z, n.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from reference import Array, sigmoid, steps
+
+Weights = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell as the core takes it: its kind, and options that are not their defaults."""
+
+    kind: str = "lstm"
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return "-".join([self.kind, *(f"{key}={value}" for key, value in self.options)])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An option, or its default."""
+        return dict(self.options).get(name, default)
+
+    @property
+    def core(self) -> dict[str, Any]:
+        """What the core's constructors take."""
+        return {"kind": self.kind, **dict(self.options)}
+
+    @property
+    def has_c(self) -> bool:
+        return self.kind == "lstm"
+
+    @property
+    def n_gates(self) -> int:
+        return {"lstm": 4, "gru": 3, "rnn": 1}[self.kind]
+
+    def arrays(self, n_inputs: int, n_hidden: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters of one layer, in their order."""
+        rows = self.n_gates * n_hidden
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, n_inputs),
+            "weight_hh": (rows, n_hidden),
+            "bias": (rows,),
+        }
+        if self.kind == "gru" and self.get("reset_after", True):
+            shapes["bias_hn"] = (n_hidden,)
+        return shapes
+
+
+# --- one step of each cell -----------------------------------------------------------------------
+
+
+def rnn_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
+    """Elman's network, with tanh or relu."""
+    z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]
+    new = np.maximum(z, 0) if cell.get("relu") else np.tanh(z)
+    return new, c, (x, h, new)
+
+
+def rnn_back(
+    cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
+) -> tuple[Array, Array, Array, Weights]:
+    x, h, new = stash
+    dz = dh * (new > 0) if cell.get("relu") else dh * (1 - new**2)
+    gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h, "bias": dz.sum(axis=0)}
+    return dz @ w["weight_ih"], dz @ w["weight_hh"], dc, gradients
+
+
+def gru_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
+    """Cho et al. 2014; reset_after acts on the product W_hn h, else on the h that is multiplied."""
+    ar, az, an = np.split(x @ w["weight_ih"].T + w["bias"], 3, axis=1)
+    ur, uz, un = np.split(w["weight_hh"], 3)
+    r, z = sigmoid(ar + h @ ur.T), sigmoid(az + h @ uz.T)
+    if cell.get("reset_after", True):
+        product = h @ un.T + w["bias_hn"]
+        n = np.tanh(an + r * product)
+    else:
+        product = r * h
+        n = np.tanh(an + product @ un.T)
+    return (1 - z) * n + z * h, c, (x, h, r, z, n, product)
+
+
+def gru_back(
+    cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
+) -> tuple[Array, Array, Array, Weights]:
+    x, h, r, z, n, product = stash
+    ur, uz, un = np.split(w["weight_hh"], 3)
+    dn = dh * (1 - z) * (1 - n**2)
+    dz = dh * (h - n) * z * (1 - z)
+    if cell.get("reset_after", True):
+        dr = dn * product * r * (1 - r)
+        dh_prev = dh * z + dr @ ur + dz @ uz + (dn * r) @ un
+        dun, extra = (dn * r).T @ h, {"bias_hn": (dn * r).sum(axis=0)}
+    else:
+        dproduct = dn @ un
+        dr = dproduct * h * r * (1 - r)
+        dh_prev = dh * z + dr @ ur + dz @ uz + dproduct * r
+        dun, extra = dn.T @ product, {}
+    da = np.concatenate([dr, dz, dn], axis=1)
+    dw_hh = np.concatenate([dr.T @ h, dz.T @ h, dun])
+    gradients = {"weight_ih": da.T @ x, "weight_hh": dw_hh, "bias": da.sum(axis=0), **extra}
+    return da @ w["weight_ih"], dh_prev, dc, gradients
+
+
+STEPS = {"rnn": rnn_step, "gru": gru_step}
+BACKS = {"rnn": rnn_back, "gru": gru_back}
+
+
+# --- layers over packed sequences ----------------------------------------------------------------
+
+
+def layer_forward(
+    cell: Cell, w: Weights, x: Array, n_active: Array, h0: Array, c0: Array
+) -> tuple[Array, Array, Array, list[Any]]:
+    """One layer: y (R, H), h_n and c_n (N, H), and what the backward pass needs."""
+    y, stashes = np.empty((len(x), h0.shape[1])), []
+    h, c = h0.copy(), c0.copy()
+    for n, rows in steps(n_active):
+        h[:n], c[:n], stash = STEPS[cell.kind](cell, w, x[rows], h[:n].copy(), c[:n].copy())
+        y[rows] = h[:n]
+        stashes.append(stash)
+    return y, h, c, stashes
+
+
+def layer_backward(
+    cell: Cell, w: Weights, stashes: list[Any], n_active: Array, dy: Array, dh_n: Array, dc_n: Array
+) -> tuple[Array, Array, Array, Weights]:
+    """One layer: dx (R, I), dh0 and dc0 (N, H), and the gradients of the weights."""
+    dx = np.empty((len(dy), w["weight_ih"].shape[1]))
+    total = {name: np.zeros_like(array) for name, array in w.items()}
+    dh, dc = dh_n.copy(), dc_n.copy()
+    for (n, rows), stash in reversed(list(zip(steps(n_active), stashes, strict=True))):
+        dx[rows], dh[:n], dc[:n], gradients = BACKS[cell.kind](
+            cell, w, stash, dh[:n] + dy[rows], dc[:n]
+        )
+        for name, gradient in gradients.items():
+            total[name] += gradient
+    return dx, dh, dc, total
+
+
+def stack_forward(
+    cell: Cell,
+    layers: list[Weights],
+    x: Array,
+    n_active: Array,
+    h0: list[Array],
+    c0: list[Array],
+) -> tuple[Array, list[Array], list[Array], list[Any]]:
+    """Layers on top of each other."""
+    h_n, c_n, stashes = [], [], []
+    for level, w in enumerate(layers):
+        x, h, c, stash = layer_forward(cell, w, x, n_active, h0[level], c0[level])
+        h_n.append(h)
+        c_n.append(c)
+        stashes.append(stash)
+    return x, h_n, c_n, stashes
+
+
+def stack_backward(
+    cell: Cell,
+    layers: list[Weights],
+    stashes: list[Any],
+    n_active: Array,
+    dy: Array,
+    dh_n: list[Array],
+    dc_n: list[Array],
+) -> tuple[Array, list[Array], list[Array], list[Weights]]:
+    """The gradients of everything that went into ``stack_forward``, layers in their order."""
+    dh0, dc0, gradients = [], [], []
+    for level in reversed(range(len(layers))):
+        dy, dh, dc, gradient = layer_backward(
+            cell, layers[level], stashes[level], n_active, dy, dh_n[level], dc_n[level]
+        )
+        dh0.insert(0, dh)
+        dc0.insert(0, dc)
+        gradients.insert(0, gradient)
+    return dy, dh0, dc0, gradients
