@@ -13,6 +13,8 @@ struct VecFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 3;
+  // Gates x units of a tile of many rows: 12 x 1 measures ahead of 6 x 2, and that of 3 x 4.
+  static constexpr int kCellWidth = 1;
   static constexpr int kGemmRows = 6;
   static constexpr Index kTransposeTile = 8;
   static constexpr int kGemmBlocks = 1;
@@ -56,6 +58,7 @@ struct VecFloat64 {
   using Scalar = double;
   static constexpr Index kLanes = 4;
   static constexpr int kCellRows = 3;
+  static constexpr int kCellWidth = 1;
   static constexpr int kGemmRows = 6;
   static constexpr Index kTransposeTile = 4;
   static constexpr int kGemmBlocks = 1;

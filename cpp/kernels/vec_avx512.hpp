@@ -19,6 +19,7 @@ struct VecFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 16;
   static constexpr int kCellRows = 6;
+  static constexpr int kCellWidth = 4;
   static constexpr int kGemmRows = 6;
   static constexpr Index kTransposeTile = 8;
   static constexpr int kGemmBlocks = 4;
@@ -62,6 +63,7 @@ struct VecFloat64 {
   using Scalar = double;
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 6;
+  static constexpr int kCellWidth = 4;
   static constexpr int kGemmRows = 6;
   static constexpr Index kTransposeTile = 4;
   static constexpr int kGemmBlocks = 4;

@@ -12,8 +12,10 @@ struct PlainVec {
   using Scalar = ScalarT;
   using Bits = BitsT;
   static constexpr Index kLanes = kLanesV;
-  // Register tiles: rows of the cell, rows and blocks of the GEMMs.
+  // Register tiles: rows of the cell, and gates times units where a cell has fewer than four gates;
+  // rows and blocks of the GEMMs.
   static constexpr int kCellRows = 2;
+  static constexpr int kCellWidth = 2;
   static constexpr int kGemmRows = 2;
   static constexpr Index kTransposeTile = 1;
   static constexpr int kGemmBlocks = 1;
