@@ -138,6 +138,7 @@ def _configure_report(show: argparse.ArgumentParser) -> None:
     show.add_argument("results", type=Path, nargs="*", default=[DEFAULT_OUTPUT])
     show.add_argument("--subject", choices=PEERS, default="lstmcore", help="whose ratios")
     show.add_argument("--suites", nargs="+", metavar="SUITE", help="only these suites")
+    show.add_argument("--threads", nargs="+", type=int, metavar="N", help="only these numbers")
     show.add_argument("--details", action="store_true", help="every statistic of every record")
     show.add_argument("--statistic", choices=("median", "min", "p90", "p99"), default="median")
     show.add_argument("--brief", action="store_true", help="one short table instead")
@@ -257,6 +258,8 @@ def _report(options: argparse.Namespace) -> int:
     if options.suites:
         for kind in ("records", "memory"):
             result[kind] = [row for row in result[kind] if row["suite"] in options.suites]
+    if options.threads:
+        result["records"] = [r for r in result["records"] if r["threads"] in options.threads]
     if options.merged:
         _write(result, options.merged)
     result = with_statistic(result, options.statistic)

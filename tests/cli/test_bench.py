@@ -32,6 +32,8 @@ def test_measures_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     capsys.readouterr()
     assert main(["bench", "report", str(path)]) == 0
     assert "| ts-small |" in capsys.readouterr().out
+    assert main(["bench", "report", str(path), "--threads", "2"]) == 0
+    assert "| ts-small |" not in capsys.readouterr().out
     assert main(["bench", "compare", str(path), str(path)]) == 0
 
 
