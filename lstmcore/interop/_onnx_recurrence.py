@@ -7,6 +7,8 @@ quirks of its own. The graph holds against all that:
   results are replaced by the state before;
 - a batch of no sequences, at which ONNX Runtime ends the process: the node gets one of zeros;
 - what stands behind the end of a sequence goes in as 0 and comes out as 0;
+- the final h, which OpenVINO takes from the last step of the array: it is picked out of Y. Its
+  final c can't be, and is wrong there for sequences that end before;
 - NaN, which ONNX Runtime turns into a number: put back from the step on at which it came.
 """
 
@@ -41,6 +43,8 @@ class Ragged:
         (N',), int64, from 0 to T.
     alive : str
         (T, N', 1), bool: whether a step is one of its sequence.
+    last : str
+        (T, N', 1), bool: whether a step is the last one of its sequence.
     spoiled : str
         (T, N', 1), bool: whether a value was NaN at this step or one before.
     """
@@ -51,6 +55,7 @@ class Ragged:
     n_extra: str
     lengths: str
     alive: str
+    last: str
     spoiled: str
 
 
@@ -101,8 +106,10 @@ def ragged_batch(g: GraphBuilder, x: str, lengths: str, is_nan: str, dtype: str)
     lengths = g.add("Expand", g.add("Min", g.add("Max", lengths, zero), n_steps), n)
     lengths = g.add("Concat", lengths, g.add("Expand", zero, n_extra), axis=0)
     steps = g.add("Range", g.constant(0), g.add("Squeeze", n_steps), g.constant(1))
-    alive = g.add("Less", g.add("Unsqueeze", steps, one), g.add("Unsqueeze", lengths, zero))
-    alive = g.add("Unsqueeze", alive, g.constant([2]))
+    steps = g.add("Unsqueeze", steps, g.constant([1, 2]))
+    ends = g.add("Unsqueeze", lengths, g.constant([0, 2]))
+    alive = g.add("Less", steps, ends)
+    last = g.add("Equal", g.add("Add", steps, one), ends)
     nothing = g.constant(0, dtype)
     extra = g.add("Expand", nothing, g.add("Concat", n_steps, n_extra, n_features, axis=0))
     x = g.add("Concat", g.add("Transpose", x, perm=[1, 0, 2]), extra, axis=1)
@@ -115,7 +122,7 @@ def ragged_batch(g: GraphBuilder, x: str, lengths: str, is_nan: str, dtype: str)
     bad = g.add("Where", alive, bad, g.constant(0, "float32"))
     spoiled = g.add("Greater", g.add("CumSum", bad, g.constant(0)), g.constant(0, "float32"))
     x = g.add("Where", alive, x, nothing)
-    return Ragged(x, n, n_steps, n_extra, lengths, alive, spoiled)
+    return Ragged(x, n, n_steps, n_extra, lengths, alive, last, spoiled)
 
 
 def recurrent_layers(
@@ -163,7 +170,7 @@ def recurrent_layers(
         arrays = _node_arrays(parameters, level)
         hidden_size = parameters[f"weight_hh_l{level}"].shape[-1]
         before = [_state_before(g, batch, part, level, hidden_size, dtype) for part in state or ()]
-        y, h, c = g.add_many(
+        y, _, c = g.add_many(
             "LSTM",
             x,
             *(g.constant(array, dtype, name=f"{name}_l{level}") for name, array in arrays.items()),
@@ -179,6 +186,7 @@ def recurrent_layers(
             spoiled = g.add("Or", spoiled, bad)
             in_the_end = g.add("Or", in_the_end, g.add("Squeeze", bad, g.constant([0])))
         x = g.add("Squeeze", y, g.constant([1]))
+        h = g.add("ReduceSum", g.add("Where", batch.last, x, nothing), g.constant([0]), keepdims=1)
         old = before or [nothing, nothing]
         new = [g.add("Where", in_the_end, nan, part) for part in (h, c)]
         states.append(tuple(g.add("Where", ended, *pair) for pair in zip(new, old, strict=True)))

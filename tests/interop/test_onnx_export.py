@@ -240,6 +240,22 @@ def test_labels_without_a_type() -> None:
         model.to_onnx()
 
 
+def test_openvino_predicts_the_same(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    model = fitted("multiclass", hidden_size=(7, 5))
+    exported = model.to_onnx()
+    # OpenVINO takes defaults for constants: without one, the lengths are an input that is needed.
+    initializers = [i for i in exported.graph.initializer if i.name != "lengths"]
+    del exported.graph.initializer[:]
+    exported.graph.initializer.extend(initializers)
+    onnx.save(exported, tmp_path / "model.onnx")
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    run = openvino.Core().compile_model(tmp_path / "model.onnx", "CPU", settings)
+    inputs = padded(X, 3)
+    inputs["X"] = np.nan_to_num(inputs["X"])
+    assert_close(run(inputs)[run.output(1)], model.predict_proba(X))
+
+
 def test_float64() -> None:
     model = fitted("three outputs", dtype="float64")
     assert model.to_onnx().graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
