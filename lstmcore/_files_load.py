@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from lstmcore._files_estimators import require, restore_estimator
 from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import FITTED_SCALER, SequenceScaler
-from lstmcore.layers import LSTM
+from lstmcore.layers import GRU, LSTM, RNN
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+
+    from lstmcore.layers._recurrent import RecurrentLayer
 
 
 def _restore_classifier(record: dict[str, Any]) -> LSTMClassifier:
@@ -50,14 +53,28 @@ def _restore_regressor(record: dict[str, Any]) -> LSTMRegressor:
     return model
 
 
-def _restore_lstm(record: dict[str, Any]) -> LSTM:
+# The options of each layer beside its sizes, and what they may be.
+_LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, tuple[Any, ...]]] = {
+    GRU: {"reset_after": (True, False)},
+    LSTM: {},
+    RNN: {"nonlinearity": ("tanh", "relu")},
+}
+
+
+def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
+    return any(type(value) is type(known) and value == known for known in allowed)
+
+
+def _restore_layer(cls: type[RecurrentLayer[Any]], record: dict[str, Any]) -> Any:
     names = ("input_size", "hidden_size", "num_layers")
+    options = _LAYER_OPTIONS[cls]
     values = record.get("_live")
     require(
-        record.keys() == {*names, "dtype", "n_jobs", "_live"}
+        record.keys() == {*names, *options, "dtype", "n_jobs", "_live"}
         and all(type(record[name]) is int and record[name] >= 1 for name in names)
+        and all(_is_one_of(record[name], allowed) for name, allowed in options.items())
         and (record["n_jobs"] is None or (type(record["n_jobs"]) is int and record["n_jobs"] != 0)),
-        "its settings are not those of LSTM",
+        f"its settings are not those of {cls.__name__}",
     )
     require(
         isinstance(values, np.ndarray)
@@ -69,7 +86,7 @@ def _restore_lstm(record: dict[str, Any]) -> LSTM:
     n_layers, size = record["num_layers"], record["hidden_size"]
     require(n_layers <= values.size, f"its layers need more than {values.size} parameters")  # type: ignore[union-attr]
     require_fitting_sizes(record["input_size"], (size,) * n_layers, 1, values.size)  # type: ignore[union-attr]
-    layer = LSTM.__new__(LSTM)
+    layer = cls.__new__(cls)
     layer.__setstate__(record)
     return layer
 
@@ -100,7 +117,9 @@ _KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "LSTMClassifier": _restore_classifier,
     "LSTMRegressor": _restore_regressor,
     "SequenceScaler": _restore_scaler,
-    "layers.LSTM": _restore_lstm,
+    "layers.GRU": partial(_restore_layer, GRU),
+    "layers.LSTM": partial(_restore_layer, LSTM),
+    "layers.RNN": partial(_restore_layer, RNN),
 }
 
 
@@ -117,7 +136,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    model : LSTMClassifier, LSTMRegressor, SequenceScaler or layers.LSTM
+    model : LSTMClassifier, LSTMRegressor, SequenceScaler or a layer
         It predicts the same bits as the one that was saved, is cloned alike, and, with
         ``warm_start=True``, goes on training to the same bits.
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_N_GATES = 4
-_FORGET = 1  # gates in the order i, f, g, o
+_FORGET = 1  # of an LSTM, whose gates come in the order i, f, g, o
 # Columns that are rotated at a time: 64 columns of a matrix of 1024 rows remain in the L2 cache.
 _SLAB = 64
 
@@ -34,6 +33,7 @@ def initial_parameters(
     *,
     seed: int,
     dtype: Any,
+    n_gates: int = 4,
     forget_bias: float = 1.0,
 ) -> NDArray[Any]:
     """Draw all parameters of a network.
@@ -47,8 +47,11 @@ def initial_parameters(
         Not negative; it determines everything.
     dtype : dtype-like
         float32 or float64. Values are computed in float64 and rounded once.
+    n_gates : int, default=4
+        Gates that the weights of a layer have one above the other: 4 of an LSTM, 3 of a GRU, 1 of
+        an RNN.
     forget_bias : float, default=1.0
-        Bias of the forget gates.
+        Bias of the forget gates, which only an LSTM has.
 
     Returns
     -------
@@ -73,23 +76,23 @@ def initial_parameters(
     for name, shape, offset in entries:
         values = parameters[offset : offset + math.prod(shape)].reshape(shape)
         if name.startswith("weight_ih"):
-            for gate in _gates(values):
+            for gate in _gates(values, n_gates):
                 gate[:] = glorot_uniform(random, *gate.shape)
         elif name.startswith("weight_hh"):
-            for gate in _gates(values):
+            for gate in _gates(values, n_gates):
                 gate[:] = orthogonal(random, len(gate))
-        elif name.startswith("bias"):
-            _gates(values)[_FORGET] = forget_bias
+        elif name.startswith("bias_l") and n_gates == 4:
+            _gates(values, n_gates)[_FORGET] = forget_bias
         elif name == "head_weight":
             values[:] = glorot_uniform(random, *shape)
-        elif name != "head_bias":
+        elif not name.startswith("bias") and name != "head_bias":
             raise ValueError(f"layout has an array called {name!r}, for which there is no rule.")
     return parameters
 
 
-def _gates(values: NDArray[Any]) -> NDArray[Any]:
-    """View of (4H, ...) as (4, H, ...)."""
-    return values.reshape(_N_GATES, -1, *values.shape[1:])
+def _gates(values: NDArray[Any], n_gates: int) -> NDArray[Any]:
+    """View of (n_gates H, ...) as (n_gates, H, ...)."""
+    return values.reshape(n_gates, -1, *values.shape[1:])
 
 
 def glorot_uniform(random: np.random.RandomState, n_out: int, n_in: int) -> NDArray[np.float64]:

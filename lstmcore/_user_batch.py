@@ -165,11 +165,17 @@ def checked_state(
         if given is None and optional:
             parts.append(None)
             continue
-        array = as_numbers(given, f"{part} of {name}")
-        if array.shape != shape:
-            raise ValueError(
-                f"{part} of {name} must have the shape (num_layers, N, hidden_size) = {shape}, "
-                f"got {array.shape}."
-            )
-        parts.append(array.astype(dtype, copy=False))
+        parts.append(checked_part(given, f"{part} of {name}", shape, dtype))
     return parts[0], parts[1]
+
+
+def checked_part(
+    given: Any, name: str, shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return h or c as an array of shape (L, N, H) and of a dtype; errors call it ``name``."""
+    array = as_numbers(given, name)
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} must have the shape (num_layers, N, hidden_size) = {shape}, got {array.shape}."
+        )
+    return array.astype(dtype, copy=False)

@@ -1,11 +1,10 @@
-"""Layers on their own, with states, gradients and single steps, for those who build their own."""
+"""What all layers share: running, backpropagation through time, single steps, parameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,14 @@ from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._live_parameters import LiveParameters, named_views
 from lstmcore._sequences import as_numbers
 from lstmcore._threads import resolve_threads
-from lstmcore._user_batch import UserBatch, checked_state, state_pair
+from lstmcore._user_batch import UserBatch, checked_part, checked_state, state_pair
+from lstmcore.layers._checks import checked_dtype, checked_number, checked_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LSTM"]
-
 Array: TypeAlias = NDArray[Any]
-State: TypeAlias = tuple[Array, Array]
+State = TypeVar("State")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,94 +35,64 @@ class _Cache:
     version: int
 
 
-class LSTM(Savable):
-    """One LSTM layer, or several on top of each other.
+class RecurrentLayer(Savable, Generic[State]):
+    """Base of the layers: all that does not depend on the cell.
 
-    For each time step, with the gates in the order i, f, g, o::
-
-        i, f, g, o = W_ih x_t + W_hh h + b        sigmoid; tanh for g
-        c = f * c + i * g
-        h = o * tanh(c)
-
-    Results are the same to the bit for any number of threads, any batch that a sequence is in, and
-    whether a sequence is run as a whole or step by step.
-
-    Parameters
-    ----------
-    input_size : int
-        Number of features I of a time step.
-    hidden_size : int
-        Number of hidden units H of each layer.
-    num_layers : int, default=1
-        Number of layers L; the output of one is the input of the next.
-    dtype : {"float32", "float64"}, default="float32"
-        Precision of all numbers. Arrays of other dtypes are converted.
-    n_jobs : int or None, default=None
-        Threads to use: None or -1 for all that are available to this process, -2 for all but one.
-        `step` always uses one.
-    random_state : int, RandomState, Generator or None, default=None
-        Determines the first values of the parameters.
-    forget_bias : float, default=1.0
-        First value of the forget gates' biases. Other biases start at 0, input weights uniform
-        after Glorot, recurrent weights orthogonal.
-
-    Attributes
-    ----------
-    parameters : mapping of name to ndarray
-        Live views: ``weight_ih_l0`` (4H, I), ``weight_hh_l0`` (4H, H), ``bias_l0`` (4H) and so on.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lstmcore.layers import LSTM
-    >>> layer = LSTM(3, 8, random_state=0)
-    >>> y, (h, c) = layer(np.zeros((2, 5, 3)))
-    >>> y.shape, h.shape, c.shape
-    ((2, 5, 8), (1, 2, 8), (1, 2, 8))
-    >>> y, state = layer([np.ones((4, 3)), np.ones((0, 3))])
-    >>> [sequence.shape for sequence in y]
-    [(4, 8), (0, 8)]
+    A subclass says what its cell is in `_options`, in the words of the core. Where it
+    `_has_cell_state`, a state is a pair (h, c), else it is h alone.
     """
 
-    _kind = "layers.LSTM"
+    _has_cell_state: ClassVar[bool]
+    _n_gates: ClassVar[int]
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int = 1,
+        num_layers: int,
         *,
-        dtype: str = "float32",
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        forget_bias: float = 1.0,
+        dtype: str,
+        n_jobs: int | None,
+        random_state: Any,
+        forget_bias: float = 0.0,
     ) -> None:
-        self.input_size = _checked_size(input_size, "input_size")
-        self.hidden_size = _checked_size(hidden_size, "hidden_size")
-        self.num_layers = _checked_size(num_layers, "num_layers")
-        self.dtype = _checked_dtype(dtype)
+        self.input_size = checked_size(input_size, "input_size")
+        self.hidden_size = checked_size(hidden_size, "hidden_size")
+        self.num_layers = checked_size(num_layers, "num_layers")
+        self.dtype = checked_dtype(dtype)
         resolve_threads(n_jobs)
         self.n_jobs = n_jobs
-        bias = _checked_number(forget_bias, "forget_bias")
+        bias = checked_number(forget_bias, "forget_bias")
         self._stack = self._new_stack()
         flat = initial_parameters(
-            self._stack.layout, seed=draw_seed(random_state), dtype=self.dtype, forget_bias=bias
+            self._stack.layout,
+            seed=draw_seed(random_state),
+            dtype=self.dtype,
+            n_gates=self._n_gates,
+            forget_bias=bias,
         )
         self._live = LiveParameters(self._stack, flat)
+
+    def _options(self) -> dict[str, Any]:
+        """Return the cell as the core takes it."""
+        raise NotImplementedError
+
+    def _shown_options(self) -> dict[str, Any]:
+        """Return the cell's options by the names of the constructor."""
+        return {}
 
     def _new_stack(self) -> Any:
         """Return the core's layers, without parameters."""
         stack_class = getattr(_core, f"RecurrentStack{self.dtype.capitalize()}")
-        return stack_class(self.input_size, [self.hidden_size] * self.num_layers)
+        sizes = [self.hidden_size] * self.num_layers
+        return stack_class(self.input_size, sizes, cell=self._options())
 
     @property
     def parameters(self) -> Mapping[str, Array]:
         """Name → live view: what is written into a view counts from the next call on.
 
-        ``weight_ih_l0`` (4H, I), ``weight_hh_l0`` (4H, H), ``bias_l0`` (4H), and with more layers
-        ``weight_ih_l1`` (4H, H) and so on, the gates in the order i, f, g, o. As long as a view is
-        alive, each call first looks whether it has been written into; for the fastest `step`, hold
-        none.
+        The attribute ``parameters`` of the class says which there are. As long as a view is alive,
+        each call first looks whether it has been written into; for the fastest `step`, hold none.
         """
         return MappingProxyType(self._live.views())
 
@@ -135,14 +103,14 @@ class LSTM(Savable):
         ----------
         x : array-like of shape (N, T, I), or list of arrays of shape (T_i, I)
             Sequences; N, T and T_i may be 0. NaN comes out as NaN.
-        state : tuple (h, c) of arrays of shape (L, N, H), or None
-            State before the first step; None is zeros.
+        state : tuple (h, c) of arrays of shape (L, N, H), such an array h, or None
+            State before the first step, h alone for cells without c; None is zeros.
 
         Returns
         -------
         y : ndarray of shape (N, T, H), or list of ndarray of shape (T_i, H)
             Output of the last layer: an array where ``x`` is one, else a list.
-        state : tuple (h, c) of ndarray of shape (L, N, H)
+        state : tuple (h, c) of ndarray of shape (L, N, H), or h alone
             State after the last step of each sequence; where there is none, the state before.
 
         Raises
@@ -150,7 +118,7 @@ class LSTM(Savable):
         ValueError
             If a shape is wrong, or values are not real numbers.
         TypeError
-            If an argument is no array, list of arrays, or pair of arrays.
+            If an argument is no array, list of arrays, or state.
         """
         y, state, _ = self._run(x, state, keep=False)
         return y, state
@@ -186,7 +154,7 @@ class LSTM(Savable):
         self,
         dy: Any,
         cache: Any,
-        dstate: tuple[Array | None, Array | None] | None = None,
+        dstate: Any = None,
         need_dx: bool = True,
     ) -> tuple[Any, State, dict[str, Array]]:
         """Backpropagate through time.
@@ -197,7 +165,7 @@ class LSTM(Savable):
             Gradient with respect to ``y``; None is zeros.
         cache : object
             From `forward`, not used before. The gradient is that of the parameters at that time.
-        dstate : tuple (dh, dc) of arrays of shape (L, N, H) or None, default=None
+        dstate : tuple (dh, dc) of arrays of shape (L, N, H) or None, or dh alone, default=None
             Gradient with respect to the state that `forward` returned; None is zeros.
         need_dx : bool, default=True
             Whether ``dx`` is asked for; without it there is less to compute.
@@ -206,7 +174,7 @@ class LSTM(Savable):
         -------
         dx : array or list like ``x`` of `forward`, or None
             Gradient with respect to ``x``, if ``need_dx``.
-        dstate : tuple (dh, dc) of ndarray of shape (L, N, H)
+        dstate : tuple (dh, dc) of ndarray of shape (L, N, H), or dh alone
             Gradient with respect to the state before the first step.
         grads : dict of name to ndarray
             Gradient with respect to the parameters, summed over sequences and steps.
@@ -217,7 +185,7 @@ class LSTM(Savable):
             If a shape is wrong, or ``cache`` is of another layer, has been used, or is older than
             the parameters that the layer has been called with since.
         TypeError
-            If an argument is no array, list of arrays, pair of arrays, or cache.
+            If an argument is no array, list of arrays, state, or cache.
 
         Examples
         --------
@@ -244,18 +212,17 @@ class LSTM(Savable):
         rows = None
         if dy is not None:
             rows = batch.pack_like(dy, np.dtype(self.dtype), self.hidden_size, "dy")
-        dh, dc = self._state(dstate, "dstate", batch.n_sequences, optional=True)
+        gradients = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         dx, dh_0, dc_0, gradient = self._stack.backward(
             cache.content,
             rows,
-            batch.pack_state(dh),
-            batch.pack_state(dc),
+            *self._packed(batch, gradients),
             need_dx=bool(need_dx),
             n_threads=resolve_threads(self.n_jobs),
         )
         return (
             None if dx is None else batch.unpack(dx),
-            (batch.unpack_state(dh_0), batch.unpack_state(dc_0)),
+            self._unpacked(batch, dh_0, dc_0),
             named_views(gradient, self._stack.layout),
         )
 
@@ -268,9 +235,9 @@ class LSTM(Savable):
         ----------
         x_t : array-like of shape (N, I)
             One time step of N sequences.
-        state : tuple (h, c) of arrays of shape (L, N, H), or None
-            State before it; None is zeros.
-        out : tuple (h, c) of arrays of shape (L, N, H), or None
+        state : tuple (h, c) of arrays of shape (L, N, H), such an array h, or None
+            State before it, h alone for cells without c; None is zeros.
+        out : tuple (h, c) of arrays of shape (L, N, H), such an array h, or None
             Where to put the state after it: C-contiguous, of the dtype of the layer, and two
             different arrays; they may be those of ``state``. None is new arrays. Nothing is
             allocated or copied if all other arguments are of this kind too.
@@ -279,7 +246,7 @@ class LSTM(Savable):
         -------
         y_t : ndarray of shape (N, H)
             Output of the last layer: a view of the new h, ``h[-1]``.
-        state : tuple (h, c) of ndarray of shape (L, N, H)
+        state : tuple (h, c) of ndarray of shape (L, N, H), or h alone
             State after the step, ``out`` itself if it is given.
 
         Raises
@@ -287,7 +254,7 @@ class LSTM(Savable):
         ValueError
             If a shape is wrong, or values are not real numbers, or ``out`` is not as it has to be.
         TypeError
-            If ``state`` or ``out`` is no pair of arrays.
+            If ``state`` or ``out`` is no state.
 
         Examples
         --------
@@ -304,12 +271,14 @@ class LSTM(Savable):
         self._live.sync()
         # The core checks its arguments. What it refuses is looked at, and converted, afterwards.
         try:
-            h, c = state  # type: ignore[misc]
-            h_out, c_out = (np.empty_like(h), np.empty_like(c)) if out is None else out
+            h, c = self._split(state)
+            h_out, c_out = self._split(out)
+            if out is None:
+                h_out, c_out = np.empty_like(h), None if c is None else np.empty_like(c)
             self._stack.step(x_t, h, c, h_out, c_out)
         except (TypeError, ValueError):
             return self._step_converted(x_t, state, out)
-        return h_out[-1], (h_out, c_out)
+        return h_out[-1], self._joined(h_out, c_out)
 
     def _step_converted(
         self, x_t: Any, state: State | None, out: State | None
@@ -319,47 +288,74 @@ class LSTM(Savable):
         if x_t.ndim != 2 or x_t.shape[1] != self.input_size:
             raise ValueError(f"x_t must have the shape (N, {self.input_size}), got {x_t.shape}.")
         shape = self.num_layers, len(x_t), self.hidden_size
-        h, c = self._state(state, "state", len(x_t))
-        if h is None or c is None:
-            h = c = np.zeros(shape, self.dtype)
-        h_out, c_out = (np.empty(shape, self.dtype), np.empty(shape, self.dtype))
-        if out is not None:
-            h_out, c_out = state_pair(out, "out")
-        x_t, h, c = (np.ascontiguousarray(array, self.dtype) for array in (x_t, h, c))
+        parts = self._parts(state, "state", len(x_t))
+        if state is None:
+            parts = tuple(np.zeros(shape, self.dtype) for _ in parts)
+        if out is None:
+            targets: list[Any] = [np.empty(shape, self.dtype) for _ in parts]
+        else:
+            targets = list(state_pair(out, "out")) if self._has_cell_state else [out]
+        h, c = (*(np.ascontiguousarray(part, self.dtype) for part in parts), None)[:2]
+        h_out, c_out = (*targets, None)[:2]
         try:
-            self._stack.step(x_t, h, c, h_out, c_out)
+            self._stack.step(np.ascontiguousarray(x_t, self.dtype), h, c, h_out, c_out)
         except ValueError as error:
             raise ValueError(f"out: {error}") from error
-        return h_out[-1], (h_out, c_out)
+        return h_out[-1], self._joined(h_out, c_out)
 
     def _run(self, x: Any, state: State | None, *, keep: bool) -> tuple[Any, State, Any]:
         """Run a forward pass; the cache is None unless it is to be kept."""
         self._live.sync()
         batch, rows = UserBatch.pack(x, np.dtype(self.dtype), self.input_size)
-        h, c = self._state(state, "state", batch.n_sequences)
+        parts = self._parts(state, "state", batch.n_sequences)
         y, h_n, c_n, content = self._stack.forward(
             rows,
             batch.n_active,
             batch.n_sequences,
-            batch.pack_state(h),
-            batch.pack_state(c),
+            *self._packed(batch, parts),
             n_threads=resolve_threads(self.n_jobs),
             keep=keep,
         )
         cache = _Cache(self._stack, content, batch, self._live.version) if keep else None
-        return batch.unpack(y), (batch.unpack_state(h_n), batch.unpack_state(c_n)), cache
+        return batch.unpack(y), self._unpacked(batch, h_n, c_n), cache
 
-    def _state(
+    def _parts(
         self, state: Any, name: str, n_sequences: int, *, optional: bool = False
-    ) -> tuple[Array | None, Array | None]:
-        """Return h and c of a state, of the dtype of the layer, or None and None."""
-        shape = self.num_layers, n_sequences, self.hidden_size
-        return checked_state(state, name, shape, np.dtype(self.dtype), optional=optional)
+    ) -> tuple[Array | None, ...]:
+        """Return the arrays of a state, of the dtype of the layer, or None in their places."""
+        shape, dtype = (self.num_layers, n_sequences, self.hidden_size), np.dtype(self.dtype)
+        if self._has_cell_state:
+            return checked_state(state, name, shape, dtype, optional=optional)
+        return (None if state is None else checked_part(state, name, shape, dtype),)
+
+    def _split(self, state: Any) -> tuple[Any, Any]:
+        """Return h and c of a state as they are."""
+        if not self._has_cell_state or state is None:
+            return state, None
+        h, c = state
+        return h, c
+
+    def _joined(self, h: Array, c: Array | None) -> State:
+        """Return arrays as a state."""
+        return cast("State", (h, c) if self._has_cell_state else h)
+
+    def _packed(
+        self, batch: UserBatch, parts: tuple[Array | None, ...]
+    ) -> tuple[list[Array] | None, list[Array] | None]:
+        """Return the arrays of a state as the core takes them, c None where there is none."""
+        h, c = (*map(batch.pack_state, parts), None)[:2]
+        return h, c
+
+    def _unpacked(self, batch: UserBatch, h: list[Array], c: list[Array]) -> State:
+        """Return packed arrays, one for each layer, as a state."""
+        c_array = batch.unpack_state(c) if self._has_cell_state else None
+        return self._joined(batch.unpack_state(h), c_array)
 
     def __repr__(self) -> str:
+        options = "".join(f"{name}={value!r}, " for name, value in self._shown_options().items())
         return (
-            f"LSTM({self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, "
-            f"dtype={self.dtype!r}, n_jobs={self.n_jobs})"
+            f"{type(self).__name__}({self.input_size}, {self.hidden_size}, "
+            f"num_layers={self.num_layers}, {options}dtype={self.dtype!r}, n_jobs={self.n_jobs})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -371,29 +367,3 @@ class LSTM(Savable):
         self.__dict__.update(state)
         self._stack = self._new_stack()
         self._live = LiveParameters(self._stack, state["_live"])
-
-
-def _checked_size(value: Any, name: str) -> int:
-    """Return a size as an int, of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}.")
-    return int(value)
-
-
-def _checked_number(value: Any, name: str) -> float:
-    """Return a finite number as a float."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}.")
-    if not np.isfinite(float(value)):
-        raise ValueError(f"{name} must be finite, got {value}.")
-    return float(value)
-
-
-def _checked_dtype(dtype: Any) -> str:
-    """Return the name of a dtype that the core is compiled for."""
-    for name in ("float32", "float64"):
-        if dtype == name or dtype is getattr(np, name):
-            return name
-    raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')

@@ -1,0 +1,91 @@
+"""The GRU layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lstmcore.layers._checks import checked_bool
+from lstmcore.layers._recurrent import Array, RecurrentLayer
+
+
+class GRU(RecurrentLayer[Array]):
+    """One layer of gated recurrent units (Cho et al. 2014), or several on top of each other.
+
+    For each time step, with the gates in the order r, z, n::
+
+        r, z = W_ih x_t + W_hh h + b                        sigmoid
+        n = tanh(W_in x_t + b_n + r * (W_hn h + b_hn))      reset_after=True
+        n = tanh(W_in x_t + b_n + W_hn (r * h))             reset_after=False
+        h = (1 - z) * n + z * h
+
+    Results are the same to the bit for any number of threads, any batch that a sequence is in, and
+    whether a sequence is run as a whole or step by step. A state is h alone, of shape (L, N, H).
+
+    Parameters
+    ----------
+    input_size : int
+        Number of features I of a time step.
+    hidden_size : int
+        Number of hidden units H of each layer.
+    num_layers : int, default=1
+        Number of layers L; the output of one is the input of the next.
+    reset_after : bool, default=True
+        Whether the reset gate acts on the product with the recurrent weights, as in PyTorch, Keras
+        and cuDNN, or on the hidden state before it, as it was first described.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of all numbers. Arrays of other dtypes are converted.
+    n_jobs : int or None, default=None
+        Threads to use: None or -1 for all that are available to this process, -2 for all but one.
+        `step` always uses one.
+    random_state : int, RandomState, Generator or None, default=None
+        Determines the first values of the parameters: input weights uniform after Glorot, recurrent
+        weights orthogonal, biases 0.
+
+    Attributes
+    ----------
+    parameters : mapping of name to ndarray
+        Live views: ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_l0`` (3H), with
+        ``reset_after`` also ``bias_hn_l0`` (H), and so on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore.layers import GRU
+    >>> layer = GRU(3, 8, random_state=0)
+    >>> y, h = layer(np.zeros((2, 5, 3)))
+    >>> y.shape, h.shape
+    ((2, 5, 8), (1, 2, 8))
+    >>> sorted(layer.parameters)
+    ['bias_hn_l0', 'bias_l0', 'weight_hh_l0', 'weight_ih_l0']
+    """
+
+    _kind = "layers.GRU"
+    _has_cell_state = False
+    _n_gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        reset_after: bool = True,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.reset_after = checked_bool(reset_after, "reset_after")
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            dtype=dtype,
+            n_jobs=n_jobs,
+            random_state=random_state,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return {"kind": "gru", "reset_after": self.reset_after}
+
+    def _shown_options(self) -> dict[str, Any]:
+        return {"reset_after": self.reset_after}

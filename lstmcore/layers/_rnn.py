@@ -1,0 +1,84 @@
+"""The layer of simple recurrent units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lstmcore.layers._recurrent import Array, RecurrentLayer
+
+
+class RNN(RecurrentLayer[Array]):
+    """One layer of simple recurrent units (Elman 1990), or several on top of each other.
+
+    For each time step::
+
+        h = tanh(W_ih x_t + W_hh h + b)         or relu
+
+    Results are the same to the bit for any number of threads, any batch that a sequence is in, and
+    whether a sequence is run as a whole or step by step. A state is h alone, of shape (L, N, H).
+
+    Parameters
+    ----------
+    input_size : int
+        Number of features I of a time step.
+    hidden_size : int
+        Number of hidden units H of each layer.
+    num_layers : int, default=1
+        Number of layers L; the output of one is the input of the next.
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        What the sum passes through.
+    dtype : {"float32", "float64"}, default="float32"
+        Precision of all numbers. Arrays of other dtypes are converted.
+    n_jobs : int or None, default=None
+        Threads to use: None or -1 for all that are available to this process, -2 for all but one.
+        `step` always uses one.
+    random_state : int, RandomState, Generator or None, default=None
+        Determines the first values of the parameters: input weights uniform after Glorot, recurrent
+        weights orthogonal, biases 0.
+
+    Attributes
+    ----------
+    parameters : mapping of name to ndarray
+        Live views: ``weight_ih_l0`` (H, I), ``weight_hh_l0`` (H, H), ``bias_l0`` (H) and so on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore.layers import RNN
+    >>> y, h = RNN(3, 8, nonlinearity="relu", random_state=0)(np.zeros((2, 5, 3)))
+    >>> y.shape, h.shape
+    ((2, 5, 8), (1, 2, 8))
+    """
+
+    _kind = "layers.RNN"
+    _has_cell_state = False
+    _n_gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        nonlinearity: str = "tanh",
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f'nonlinearity must be "tanh" or "relu", got {nonlinearity!r}.')
+        self.nonlinearity = nonlinearity
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            dtype=dtype,
+            n_jobs=n_jobs,
+            random_state=random_state,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return {"kind": "rnn", "relu": self.nonlinearity == "relu"}
+
+    def _shown_options(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
