@@ -172,7 +172,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
     def __getstate__(self) -> dict[str, Any]:
         """Return the fitted state without what can be rebuilt from it."""
         state: dict[str, Any] = super().__getstate__()
-        return {key: value for key, value in state.items() if key != "_cache"}
+        return {key: value for key, value in state.items() if key not in ("_cache", "_course")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     Estimator = TypeVar("Estimator")
 
 # Routing has a place of its own, and callbacks are code.
-_NOT_SAVED = {"_metadata_request", "_skl_callbacks"}
+_NOT_SAVED = {
+    "_metadata_request",
+    "_skl_callbacks",
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+    "_skl_callbacks_to_teardown",
+}
 _PUBLIC = re.compile("[a-z][a-z0-9_]*_")
 
 

@@ -123,6 +123,21 @@ _KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+def restore_model(kind: object, record: object) -> Any:
+    """Return the object of which a record was made.
+
+    Raises
+    ------
+    ValueError
+        If the kind is none of ours, or if the record is not one of its kind.
+    """
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"it holds a {kind!r}, which is none of {list(_KINDS)}")
+    if not isinstance(record, dict):
+        raise ValueError(f"its {kind} is no dict")
+    return _KINDS[kind](record)
+
+
 def load(path: str | os.PathLike[str]) -> Any:
     """Load what was saved by the method ``save`` of an estimator or a layer.
 
@@ -165,9 +180,6 @@ def load(path: str | os.PathLike[str]) -> Any:
     True
     """
     try:
-        kind, record = read_record(path)
-        if kind not in _KINDS:
-            raise ValueError(f"it holds a {kind!r}, which is none of {list(_KINDS)}")
-        return _KINDS[kind](record)
+        return restore_model(*read_record(path))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} can't be loaded: {error}.") from error

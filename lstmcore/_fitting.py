@@ -67,6 +67,10 @@ class FitCourse:
         Where training goes on; None where it begins.
     n_epochs : int
         The most epochs that it makes.
+    first_epoch : int
+        How many epochs there were before it.
+    fingerprint : str or None
+        What tells its data and parameters from others, for `Checkpoint`.
     ends_with_state : bool
         Whether it is over at once where ``state`` already had converged.
     stopped : bool
@@ -88,6 +92,8 @@ class FitCourse:
     encoding: dict[str, Any] | None = None
     state: TrainingState | None = None
     n_epochs: int = 1
+    first_epoch: int = 0
+    fingerprint: str | None = None
     ends_with_state: bool = False
     stopped: bool = False
     training: Training | None = None
@@ -185,23 +191,23 @@ class Fitting(CallbackSupportMixin, SampleFitting):
 
     def _begin(self, course: FitCourse) -> tuple[Training, NetworkSpec, Head]:
         """Return a training that has made no epoch of its own yet."""
-        seed = None if course.state is None else course.state.seed
-        generator = self.random_state
-        if seed is None:
-            seed = draw_seed(generator)
+        seed = draw_seed(self.random_state) if course.state is None else course.state.seed
         samples = self._prepare(course, seed)
         spec = self._network_spec(samples.data.sequences.n_features, samples.head)
         training = Training(spec, samples.data, self._training_plan(samples.head.loss))
-        if course.encoding is not None and self._goes_on(course):
+        goes_on = self._goes_on(course)
+        if goes_on:
             self._check_same_network(course, spec)
         if course.state is not None:
             training.resume(course.state, ends_with_it=course.ends_with_state)
-        elif self._goes_on(course):
+        elif goes_on:
             # What was fitted without warm_start has weights, but no state of a solver.
             training.start(seed, self.coefs_.copy(), history=self.history_)
         else:
             first = initial_parameters(training.layout, seed=seed, dtype=spec.dtype)
             training.start(seed, first)
+        if not course.ends_with_state:
+            course.first_epoch = training.state.n_epochs
         course.training, course.spec, course.samples = training, spec, samples
         if samples.validation is not None:
             self._validate(training, spec, samples.head, samples.validation)

@@ -240,6 +240,11 @@ class Training:
         return loss / weight
 
     @property
+    def schedule(self) -> Schedule:
+        """Learning rates, as the plan has them."""
+        return self._plan.schedule
+
+    @property
     def _is_stale(self) -> bool:
         return self._plan.tol is not None and self.state.n_stale >= self._plan.n_iter_no_change
 

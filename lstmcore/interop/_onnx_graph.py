@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcore.interop._extras import import_extra
+from lstmcore._extras import import_extra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

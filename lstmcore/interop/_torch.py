@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcore.interop._extras import import_extra
+from lstmcore._extras import import_extra
 from lstmcore.interop._weights import ORDERS, as_floats, make_lstm
 from lstmcore.layers import LSTM
 

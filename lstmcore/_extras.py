@@ -30,7 +30,7 @@ def import_extra(package: str, extra: str, purpose: str) -> Any:
 
     Examples
     --------
-    >>> from lstmcore.interop._extras import import_extra
+    >>> from lstmcore._extras import import_extra
     >>> import_extra("no_such_package", "onnx", "to_onnx")
     Traceback (most recent call last):
     ...
