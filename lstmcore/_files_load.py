@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lstmcore._files_estimators import require, restore_estimator
 from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import FITTED_SCALER, SequenceScaler
+from lstmcore._table_model import Roles, TableModel
 from lstmcore.layers import GRU, LSTM, RNN
 
 if TYPE_CHECKING:
@@ -113,10 +115,42 @@ def _checked_scaler(fitted: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _restore_table_model(record: dict[str, Any]) -> TableModel:
+    require(
+        record.keys() == {"roles", "scaler", "estimator_kind", "estimator"},
+        "its parts are not those of TableModel",
+    )
+    kinds = {"LSTMClassifier": _restore_classifier, "LSTMRegressor": _restore_regressor}
+    kind, parts, roles = record["estimator_kind"], record["estimator"], record["roles"]
+    require(isinstance(kind, str) and kind in kinds, f"its estimator is a {kind!r}")
+    require(isinstance(parts, dict), "its estimator is no record")
+    require(record["scaler"] is None or isinstance(record["scaler"], dict), "its scaler is none")
+    require(
+        isinstance(roles, dict)
+        and roles.keys() == {field.name for field in fields(Roles)}
+        and all(roles[name] is None or type(roles[name]) is str for name in ("id", "time", "label"))
+        and type(roles["values"]) is tuple
+        and all(type(name) is str for name in roles["values"])
+        and type(roles["n_steps"]) is int
+        and roles["n_steps"] >= 1,
+        "its roles are no names of columns",
+    )
+    estimator = kinds[kind](parts)
+    scaler = None if record["scaler"] is None else _restore_scaler(record["scaler"])
+    n_features = getattr(estimator, "n_features_in_", None)
+    require(n_features is not None, "its estimator is not fitted")
+    require(
+        scaler is None or getattr(scaler, "n_features_in_", None) == n_features,
+        "its scaler is not fitted to the features of its estimator",
+    )
+    return TableModel(estimator, scaler, Roles(**roles))
+
+
 _KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "LSTMClassifier": _restore_classifier,
     "LSTMRegressor": _restore_regressor,
     "SequenceScaler": _restore_scaler,
+    "TableModel": _restore_table_model,
     "layers.GRU": partial(_restore_layer, GRU),
     "layers.LSTM": partial(_restore_layer, LSTM),
     "layers.RNN": partial(_restore_layer, RNN),

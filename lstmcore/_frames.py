@@ -5,7 +5,7 @@ narwhals, which scikit-learn brings along, reads pandas, polars and pyarrow alik
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -65,23 +65,8 @@ def from_long(
     >>> [x.ravel().tolist() for x in lstmcore.from_long(frame, id="who", time="t", values="x")]
     [[10.0, 20.0, 30.0], [5.0]]
     """
-    table = _as_table(frame)
     names = [values] if isinstance(values, str) else values
-    if names is None:
-        names = [name for name in table.columns if name not in (id, time)]
-    if not names:
-        raise ValueError(f"frame has no column of values beside {[id, time]}.")
-    _check_columns(table, {"id": [id], "time": [time] if time else [], "values": names})
-    codes, order = _grouped(table, id)
-    if time is not None:
-        order = _ordered(table, codes, id, time)
-    columns = [_numbers(table, name) for name in names]
-    same = {column.dtype for column in columns} == {np.dtype(np.float32)}
-    matrix = np.empty((len(codes), len(columns)), np.float32 if same else np.float64)
-    for k, column in enumerate(columns):
-        matrix[:, k] = column[order]
-    counts = np.bincount(codes, minlength=0)
-    return np.split(matrix, np.cumsum(counts)[:-1]) if len(counts) else []
+    return columns_to_sequences(FrameColumns(frame), id, time, names)
 
 
 def labels_from_long(
@@ -128,26 +113,53 @@ def labels_from_long(
     >>> lstmcore.labels_from_long(frame, id="who", label="who").tolist()
     ['b', 'a']
     """
-    table = _as_table(frame)
-    if not isinstance(label, str):
-        columns = [labels_from_long(frame, id=id, label=name) for name in label]
-        if not columns:
-            raise ValueError("label must be a column or a non-empty list of columns.")
-        return np.stack(columns, axis=1)
-    _check_columns(table, {"id": [id], "label": [label]})
-    codes, order = _grouped(table, id)
+    table = FrameColumns(frame)
+    if isinstance(label, str):
+        return columns_to_labels(table, id, label)
+    columns = [columns_to_labels(table, id, name) for name in label]
+    if not columns:
+        raise ValueError("label must be a column or a non-empty list of columns.")
+    return np.stack(columns, axis=1)
+
+
+def columns_to_sequences(
+    table: Columns, key: str, time: str | None, values: Sequence[str] | None
+) -> list[NDArray[Any]]:
+    """Do the work of `from_long`, for anything that has columns."""
+    names = values
+    if names is None:
+        names = [name for name in table.names if name not in (key, time)]
+    if not names:
+        raise ValueError(f"frame has no column of values beside {[key, time]}.")
+    _check_names(table, {"id": [key], "time": [time] if time else [], "values": names})
+    codes = _codes(table, key)
+    order = np.argsort(codes, kind="stable")
+    if time is not None:
+        order = _ordered(table, codes, key, time)
+    columns = [table.numbers(name) for name in names]
+    same = {column.dtype for column in columns} == {np.dtype(np.float32)}
+    matrix = np.empty((len(codes), len(columns)), np.float32 if same else np.float64)
+    for k, column in enumerate(columns):
+        matrix[:, k] = column[order]
+    counts = np.bincount(codes)
+    return np.split(matrix, np.cumsum(counts)[:-1]) if len(counts) else []
+
+
+def columns_to_labels(table: Columns, key: str, label: str) -> NDArray[Any]:
+    """Do the work of `labels_from_long` for one column, for anything that has columns."""
+    _check_names(table, {"id": [key], "label": [label]})
+    codes = _codes(table, key)
     _refuse_missing(table, label, "a label")
-    labels: NDArray[Any] = np.asarray(table[label].to_numpy())
-    starts = np.searchsorted(codes[order], np.arange(codes.max() + 1 if len(codes) else 0))
-    firsts = order[starts]
+    labels = table.values(label)
+    firsts = np.unique(codes, return_index=True)[1]
     differing = np.flatnonzero(labels != labels[firsts][codes])
     if len(differing):
         row = int(differing[0])
         first = int(firsts[codes[row]])
         raise ValueError(
             f"column {label!r} must be the same in all rows of a sequence: for "
-            f"{id}={_shown(table[id][row])} it is {_shown(labels[first])} in row {first} and "
-            f"{_shown(labels[row])} in row {row}."
+            f"{key}={_shown(table.values(key)[row])} it is {_shown(labels[first])} in "
+            f"{table.place(first)} and {_shown(labels[row])} in {table.place(row)}."
         )
     return labels[firsts]
 
@@ -157,80 +169,120 @@ def _shown(value: Any) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def _as_table(frame: Any) -> Any:
-    """Return a frame as narwhals sees it."""
-    import narwhals as nw
-
-    try:
-        return nw.from_native(frame, eager_only=True)
-    except TypeError:
-        raise TypeError(
-            "frame must be a table with columns, such as a DataFrame of pandas or polars or a "
-            f"Table of pyarrow; got {type(frame).__name__}."
-        ) from None
-
-
-def _check_columns(table: Any, wanted: dict[str, Sequence[str]]) -> None:
+def _check_names(table: Columns, wanted: dict[str, Sequence[str]]) -> None:
     """Refuse names that are no column."""
     for argument, names in wanted.items():
         for name in names:
-            if name not in table.columns:
+            if name not in table.names:
                 raise ValueError(
-                    f"{argument}: there is no column {name!r}; the columns are "
-                    f"{list(table.columns)}."
+                    f"{argument}: there is no column {name!r}; the columns are {table.names}."
                 )
 
 
-def _refuse_missing(table: Any, name: str, what: str) -> None:
+def _refuse_missing(table: Columns, name: str, what: str) -> None:
     """Refuse a column that has no value in some row."""
-    column = table[name]
-    missing = column.is_null().to_numpy()
-    if column.dtype.is_float():
-        missing = missing | np.isnan(column.to_numpy())
+    missing = table.missing(name)
     if missing.any():
-        raise ValueError(f"column {name!r} lacks {what} in row {int(missing.argmax())}.")
+        raise ValueError(f"column {name!r} lacks {what} in {table.place(int(missing.argmax()))}.")
 
 
-def _grouped(table: Any, key: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return for each row the number of its sequence, and the rows sequence by sequence."""
+def _codes(table: Columns, key: str) -> NDArray[np.intp]:
+    """Return for each row the number of its sequence, in the order in which they first appear."""
     _refuse_missing(table, key, "an id")
     seen: dict[Any, int] = {}
-    codes = np.array([seen.setdefault(name, len(seen)) for name in table[key].to_list()], np.intp)
-    return codes, np.argsort(codes, kind="stable")
+    names = table.values(key).tolist()
+    return np.array([seen.setdefault(name, len(seen)) for name in names], np.intp)
 
 
-def _ordered(table: Any, codes: NDArray[np.intp], key: str, time: str) -> NDArray[np.intp]:
+def _ordered(table: Columns, codes: NDArray[np.intp], key: str, time: str) -> NDArray[np.intp]:
     """Return the rows sorted by sequence and time."""
     _refuse_missing(table, time, "a time")
-    # Ranks and not the times themselves, which may be dates with zones, decimals or text.
-    ranks = table[time].rank("dense").to_numpy().astype(np.intp)
+    ranks = table.ranks(time)
     order: NDArray[np.intp] = np.lexsort((ranks, codes))
     twice = (np.diff(codes[order]) == 0) & (np.diff(ranks[order]) == 0)
     if twice.any():
         first, second = (int(row) for row in order[int(twice.argmax()) :][:2])
         raise ValueError(
-            f"column {time!r} must differ between the rows of a sequence: rows {first} and "
-            f"{second} of {key}={_shown(table[key][first])} both have {_shown(table[time][first])}."
+            f"column {time!r} must differ between the rows of a sequence: {table.place(first)} "
+            f"and {table.place(second)} of {key}={_shown(table.values(key)[first])} both have "
+            f"{_shown(table.values(time)[first])}."
         )
     return order
 
 
-def _numbers(table: Any, name: str) -> NDArray[Any]:
-    """Return a column as floats, NaN where a value is missing."""
-    import narwhals as nw
+class Columns(Protocol):
+    """A table as the functions above see it."""
 
-    column = table[name]
-    if not (column.dtype.is_numeric() or column.dtype == nw.Boolean):
-        _refuse_text(column, name)
-    wanted = nw.Float32 if column.dtype == nw.Float32 else nw.Float64
-    return np.asarray(column.cast(wanted).to_numpy(), np.float32 if wanted == nw.Float32 else None)
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+
+    def place(self, row: int) -> str:
+        """Return what messages call a row."""
+
+    def values(self, name: str) -> NDArray[Any]:
+        """Return a column as it is, of shape (n_rows,)."""
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Tell for each row whether a column has no value there."""
+
+    def ranks(self, name: str) -> NDArray[np.intp]:
+        """Return the places of the values of a column among its sorted different values."""
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """Return a column as float32 or float64, NaN where a value is missing."""
 
 
-def _refuse_text(column: Any, name: str) -> None:
-    """Raise an error that names the first value of a column that is no number."""
-    for row, value in enumerate(column.to_list()):
-        if value is not None and not isinstance(value, (int, float)):
-            raise ValueError(
-                f"column {name!r} must hold numbers, got {value!r} in row {row} "
-                f"(the type of the column is {column.dtype})."
-            )
+class FrameColumns:
+    """The columns of a frame that narwhals knows."""
+
+    def __init__(self, frame: Any) -> None:
+        import narwhals as nw
+
+        try:
+            self._table: Any = nw.from_native(frame, eager_only=True)
+        except TypeError:
+            raise TypeError(
+                "frame must be a table with columns, such as a DataFrame of pandas or polars or a "
+                f"Table of pyarrow; got {type(frame).__name__}."
+            ) from None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self._table.columns)
+
+    def place(self, row: int) -> str:
+        """Return what messages call a row."""
+        return f"row {row}"
+
+    def values(self, name: str) -> NDArray[Any]:
+        """Return a column as it is."""
+        return np.asarray(self._table[name].to_numpy())
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Tell for each row whether a column has no value there."""
+        column = self._table[name]
+        missing: NDArray[np.bool_] = column.is_null().to_numpy()
+        return missing | np.isnan(column.to_numpy()) if column.dtype.is_float() else missing
+
+    def ranks(self, name: str) -> NDArray[np.intp]:
+        """Return the places of the values of a column among its sorted different values."""
+        # By narwhals and not by NumPy, since they may be dates with zones, decimals or text.
+        return np.asarray(self._table[name].rank("dense").to_numpy(), np.intp)
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """Return a column as floats, NaN where a value is missing."""
+        import narwhals as nw
+
+        column = self._table[name]
+        if not (column.dtype.is_numeric() or column.dtype == nw.Boolean):
+            for row, value in enumerate(column.to_list()):
+                if value is not None and not isinstance(value, (int, float)):
+                    raise ValueError(
+                        f"column {name!r} must hold numbers, got {value!r} in row {row} "
+                        f"(the type of the column is {column.dtype})."
+                    )
+        if column.dtype == nw.Float32:
+            return np.asarray(column.to_numpy(), np.float32)
+        return np.asarray(column.cast(nw.Float64).to_numpy())

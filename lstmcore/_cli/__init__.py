@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("info", "bench")
+COMMANDS = ("info", "demo", "train", "predict", "bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

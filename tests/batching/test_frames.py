@@ -134,7 +134,7 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"time": "T"}, "time: there is no column 'T'"),
     ({}, {"values": ["x", "y"]}, "values: there is no column 'y'"),
     ({}, {"values": []}, "no column of values"),
-    ({}, {"time": "t", "values": "x"}, "column 't' .*rows 0 and 1 of id='a' both have 1"),
+    ({}, {"time": "t", "values": "x"}, "column 't' .*row 0 and row 1 of id='a' both have 1"),
     ({}, {"values": ["x", "w"]}, "column 'w' must hold numbers, got '1' in row 0"),
     ({"id": ["a", None, "b"]}, {"values": "x"}, "column 'id' lacks an id in row 1"),
     ({"t": [1.0, 2.0, None]}, {"time": "t", "values": "x"}, "column 't' lacks a time in row 2"),
