@@ -10,6 +10,7 @@ from lstmcore import interop, layers
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._config import show_config
 from lstmcore._containers import from_awkward, from_channels_first, from_padded
+from lstmcore._ensemble import LSTMEnsemble
 from lstmcore._files_load import load
 from lstmcore._frames import from_long, labels_from_long
 from lstmcore._inference import Gates
@@ -22,6 +23,7 @@ __version__ = version("lstmcore")
 __all__ = [
     "Gates",
     "LSTMClassifier",
+    "LSTMEnsemble",
     "LSTMRegressor",
     "SequenceScaler",
     "StreamState",
