@@ -14,6 +14,7 @@ from lstmcore._ensemble import LSTMEnsemble
 from lstmcore._files_load import load
 from lstmcore._frames import from_long, labels_from_long
 from lstmcore._inference import Gates
+from lstmcore._learning_rate_finder import LearningRateFinder
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import SequenceScaler
 from lstmcore._streaming import StreamState
@@ -25,6 +26,7 @@ __all__ = [
     "LSTMClassifier",
     "LSTMEnsemble",
     "LSTMRegressor",
+    "LearningRateFinder",
     "SequenceScaler",
     "StreamState",
     "__version__",

@@ -128,6 +128,13 @@ class Fitting(CallbackSupportMixin, SampleFitting):
         finally:
             del self._course
 
+    def _new_training(self, X: Any, y: Any, sample_weight: Any) -> Training:
+        """Return a training that has made no epoch yet, for those who look at its steps."""
+        check_parameters(type(self).__name__, self.get_params(deep=False), self._constraints)
+        # On all samples, whatever would be held out.
+        self.set_params(early_stopping=False, warm_start=False)
+        return self._begin(FitCourse(X, y, sample_weight))[0]
+
     def _goes_on(self, course: FitCourse) -> bool:
         """Whether the fit goes on where the one before it ended."""
         if course.partial:

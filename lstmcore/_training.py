@@ -277,6 +277,34 @@ class Training:
             if end_epoch(begun):
                 return
 
+    def try_rates(self, rates: NDArray[np.float64]) -> Iterator[float]:
+        """Make a step with each of some learning rates, and yield the loss of its batch before it.
+
+        The batches are those of the epochs to come, the last and smaller one of each left out
+        where there are others. `state` remains.
+        """
+        state, data, size = self.state, self._data, self._plan.batch_size
+        parameters, moments = state.parameters.copy(), state.moments.copy()
+        n_samples = len(data.rows)
+        n_batches = max(1, n_samples // size)
+        for step, rate in enumerate(rates):
+            epoch, batch = divmod(step, n_batches)
+            order = _shuffled(n_samples, state.seed, state.n_epochs + epoch)
+            (part,) = data.parts(order[batch * size : (batch + 1) * size], size)
+            sums = self._trainer.run(
+                parameters,
+                moments,
+                state.n_steps + step,
+                part,
+                data.targets,
+                data.weights,
+                seed=state.seed,
+                epoch=state.n_epochs + epoch,
+                learning_rate=float(rate),
+                n_threads=self._plan.n_threads,
+            )
+            yield sums["loss"] / sums["weight"]
+
     def record(self, **values: float) -> None:
         """Add values to the record of the last epoch."""
         *before, entry = self.state.history
