@@ -10,6 +10,7 @@ from lstmcore import interop, layers
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._config import show_config
 from lstmcore._containers import from_awkward, from_channels_first, from_padded
+from lstmcore._displays import GateDisplay, LossCurveDisplay
 from lstmcore._ensemble import LSTMEnsemble
 from lstmcore._files_load import load
 from lstmcore._frames import from_long, labels_from_long
@@ -22,11 +23,13 @@ from lstmcore._streaming import StreamState
 __version__ = version("lstmcore")
 
 __all__ = [
+    "GateDisplay",
     "Gates",
     "LSTMClassifier",
     "LSTMEnsemble",
     "LSTMRegressor",
     "LearningRateFinder",
+    "LossCurveDisplay",
     "SequenceScaler",
     "StreamState",
     "__version__",

@@ -6,15 +6,17 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from lstmcore._attributions import input_gradients, integrated_gradients
 from lstmcore._forms import in_form_of
 from lstmcore._inference import Gates, record_gates
 from lstmcore._sequences import Sequences, as_numbers
+from lstmcore._summary import Summary, summarise
 from lstmcore._threads import resolve_threads
 
 if TYPE_CHECKING:
-    from lstmcore._network import FloatArray, IndexArray, NetworkCache, NetworkSpec
+    from lstmcore._network import FloatArray, IndexArray, Layout, NetworkCache, NetworkSpec
 
 
 class InspectionMixin:
@@ -23,6 +25,8 @@ class InspectionMixin:
     _spec: NetworkSpec
     coefs_: FloatArray
     n_jobs: int | None
+    batch_size: int
+    layout_: Layout
     n_features_in_: int
     missing_features_: IndexArray
     _cache: NetworkCache
@@ -78,6 +82,36 @@ class InspectionMixin:
             layer % n_layers,
             n_threads=resolve_threads(self.n_jobs),
         )
+
+    def summary(self, *, batch_size: int | None = None, n_timesteps: int = 100) -> Summary:
+        """Return the layers of the network, their sizes and what they cost.
+
+        Parameters
+        ----------
+        batch_size : int or None, default=None
+            Sequences of the batch that costs are given for; None: the parameter of the estimator.
+        n_timesteps : int, default=100
+            Time steps of these sequences.
+
+        Returns
+        -------
+        summary : Summary
+            ``print`` shows a table; ``layers``, ``n_parameters``, ``flops``, ``parameter_bytes``,
+            ``prediction_bytes`` and ``training_bytes`` hold the numbers.
+
+        Raises
+        ------
+        ValueError
+            If an argument is less than 1.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        size = self.batch_size if batch_size is None else batch_size
+        for name, value in (("batch_size", size), ("n_timesteps", n_timesteps)):
+            if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+                raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
+        return summarise(self._spec, self.layout_, int(size), int(n_timesteps))
 
     def attributions(
         self,

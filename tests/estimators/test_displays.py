@@ -1,0 +1,123 @@
+"""Plots of fitted estimators, and their summary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from estimators.problems import estimator, ragged_sequences, targets
+from numpy.testing import assert_array_equal
+from sklearn.exceptions import NotFittedError
+
+from lstmcore import GateDisplay, LossCurveDisplay, LSTMClassifier
+
+
+@pytest.fixture
+def plt():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    yield plt
+    plt.close("all")
+
+
+def fitted(**settings):
+    return estimator("binary", **settings).fit(ragged_sequences(), targets("binary"))
+
+
+def test_loss_curve(plt):
+    model = fitted()
+    display = LossCurveDisplay.from_estimator(model, color="red")
+    x, y = display.line_.get_data()
+    assert_array_equal(x, [1, 2, 3])
+    assert_array_equal(y, model.loss_curve_)
+    assert display.line_.get_color() == "red"
+    assert display.figure_ is display.ax_.figure
+    assert display.ax_.get_xlabel() == "epoch"
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "LSTMClassifier: loss"
+    assert display.validation_ax_ is None
+
+
+def test_validation_scores(plt):
+    model = fitted(early_stopping=True)
+    display = LossCurveDisplay.from_estimator(model, name="mine")
+    (line,) = display.validation_ax_.get_lines()
+    assert_array_equal(line.get_ydata(), model.validation_scores_)
+    assert len(display.ax_.get_legend().get_texts()) == 2
+
+
+def test_into_given_axes(plt):
+    _, ax = plt.subplots()
+    assert LossCurveDisplay([2.0, 1.0]).plot(ax=ax).ax_ is ax
+    model = fitted()
+    assert GateDisplay.from_estimator(model, ragged_sequences()[3], ax=ax).ax_ is ax
+
+
+@pytest.mark.parametrize("gate", ["input", "forget", "candidate", "output", "cell", "hidden"])
+def test_gates(plt, gate):
+    model = fitted(hidden_size=(5, 4))
+    x = max(ragged_sequences(), key=len)
+    display = GateDisplay.from_estimator(model, x, gate=gate, layer=0)
+    shown = np.asarray(display.image_.get_array())
+    assert_array_equal(shown, getattr(model.gates([x], layer=0)[0], gate).T)
+    assert gate in display.ax_.get_title()
+    assert display.figure_ is display.ax_.figure
+
+
+def test_errors(plt):
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(LSTMClassifier())
+    model = fitted()
+    with pytest.raises(ValueError, match=r"gate must be one of .*, got 'reset'"):
+        GateDisplay.from_estimator(model, np.ones((2, 3)), gate="reset")
+    with pytest.raises(ValueError, match="no time step"):
+        GateDisplay.from_estimator(model, np.empty((0, 3)))
+
+
+def test_without_matplotlib(monkeypatch):
+    import builtins
+
+    original = builtins.__import__
+
+    def refuse(name, *arguments, **keywords):
+        if name.startswith("matplotlib"):
+            raise ModuleNotFoundError(name)
+        return original(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ImportError, match=r"LossCurveDisplay takes matplotlib.*lstmcore\[plot\]"):
+        LossCurveDisplay([1.0]).plot()
+
+
+class TestSummary:
+    def test_counts(self):
+        model = fitted(hidden_size=(5, 4))
+        summary = model.summary(batch_size=7, n_timesteps=11)
+        assert summary.n_parameters == len(model.coefs_)
+        assert summary.parameter_bytes == model.coefs_.nbytes
+        products = 4 * 5 * (3 + 5) + 4 * 4 * (5 + 4)
+        assert summary.flops == 2 * 7 * (11 * products + 4)
+        assert [layer.output_shape for layer in summary.layers] == [
+            ("N", "T", 3),
+            ("N", "T", 5),
+            ("N", "T", 4),
+            ("N", 4),
+            ("N", 1),
+        ]
+        assert summary.training_bytes == 4 * (7 * 11 * (3 + 6 * 5 + 6 * 4) + 7 * 5)
+        assert summary.prediction_bytes == 4 * (7 * 11 * (3 + 5 + 4) + 7 * 5)
+
+    def test_the_batch_is_that_of_the_estimator(self):
+        assert fitted(batch_size=16).summary().batch_size == 16
+
+    def test_says_it_and_prints_nothing(self, capsys):
+        text = str(fitted(hidden_size=(5, 4)).summary())
+        assert "recurrent 1" in text
+        assert "parameters" in text
+        assert capsys.readouterr().out == ""
+
+    def test_errors(self):
+        with pytest.raises(NotFittedError):
+            LSTMClassifier().summary()
+        with pytest.raises(ValueError, match="n_timesteps must be an int of at least 1, got 0"):
+            fitted().summary(n_timesteps=0)
