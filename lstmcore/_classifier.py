@@ -279,6 +279,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
             Sequences: an array of shape (n_samples, n_timesteps, n_features), a list of arrays of
             shape (T_i, n_features) of different lengths, 0 included, or an array or frame of
             shape (n_samples, n_timesteps * n_features), see `n_timesteps`.
+            An array of the estimator's `dtype` is read where it lies: a `numpy.memmap` may be
+            larger than memory. One of another dtype is converted as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Labels, or indicators of 0 and 1.
         sample_weight : array-like of shape (n_samples,), default=None
