@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from lstmcore._estimator import BaseLSTM
 from lstmcore._files_atomic import write_atomically
 from lstmcore.interop._onnx_graph import GraphBuilder
-from lstmcore.interop._onnx_recurrence import only_real, ragged_batch, recurrent_layers
-from lstmcore.layers import LSTM
+from lstmcore.interop._onnx_recurrence import Stack, only_real, ragged_batch, recurrent_layers
+from lstmcore.layers._recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,7 @@ _WHOLE = np.array([np.iinfo(np.int64).max])
 
 
 def to_onnx(
-    layer_or_estimator: LSTM | BaseLSTM,
+    layer_or_estimator: RecurrentLayer[Any] | BaseLSTM,
     path: str | os.PathLike[str] | None = None,
     *,
     dtype: str | None = None,
@@ -42,14 +42,14 @@ def to_onnx(
     =================  =================================  ==========================================
     ``X``              both                               (N, T, I), of ``dtype``
     ``lengths``        both, may be left out: all are T   (N,), int64
-    ``h_0``, ``c_0``   layers, may be left out: zeros     (L, N, H), of ``dtype``
+    ``h_0``, ``c_0``   layers, may be left out: zeros     (L, N, H), of ``dtype``; c of an LSTM
     =================  =================================  ==========================================
 
     =================  =================================  ==========================================
     outputs            of                                 shape and type
     =================  =================================  ==========================================
     ``Y``              layers                             (N, T, H), 0 behind the end of a sequence
-    ``h_n``, ``c_n``   layers                             (L, N, H)
+    ``h_n``, ``c_n``   layers                             (L, N, H); c of an LSTM
     ``label``          classifiers                        (N,), or (N, K) for several labels
     ``probabilities``  classifiers                        (N, K)
     ``y``              regressors                         (N,) or (N, K) as in ``fit``, double
@@ -60,7 +60,7 @@ def to_onnx(
 
     Parameters
     ----------
-    layer_or_estimator : lstmcore.layers.LSTM, LSTMClassifier or LSTMRegressor
+    layer_or_estimator : a layer of lstmcore.layers, LSTMClassifier or LSTMRegressor
         A layer, or a fitted estimator. Where it was fitted on rows of a table, ``X`` still has
         three axes. Values that are missing are NaN in ``X``, if it was fitted with
         ``missing="mask"``; else, NaN leads to NaN.
@@ -98,7 +98,7 @@ def to_onnx(
     """
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f'dtype must be "float32", "float64" or None, got {dtype!r}.')
-    if isinstance(layer_or_estimator, LSTM):
+    if isinstance(layer_or_estimator, RecurrentLayer):
         model = _layer_model(layer_or_estimator, dtype or layer_or_estimator.dtype)
     elif isinstance(layer_or_estimator, BaseLSTM):
         check_is_fitted(layer_or_estimator)
@@ -113,22 +113,25 @@ def to_onnx(
     return model
 
 
-def _layer_model(layer: LSTM, dtype: str) -> Any:
+def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
     g = GraphBuilder()
-    parameters = _checked_parameters(layer.parameters, dtype)
     n_layers, n_hidden = layer.num_layers, layer.hidden_size
+    cell = layer._options()
+    stack = Stack(cell, _checked_parameters(layer.parameters, dtype), n_layers)
+    parts = ("h", "c") if cell["kind"] == "lstm" else ("h",)
     x = g.input("X", dtype, ["N", "T", layer.input_size])
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)
     nothing = np.zeros((n_layers, 1, n_hidden), dtype)
-    h, c = (g.input(n, dtype, [n_layers, "N_or_1", n_hidden], nothing) for n in ("h_0", "c_0"))
+    shape: list[int | str] = [n_layers, "N_or_1", n_hidden]
+    state = tuple(g.input(f"{part}_0", dtype, shape, nothing) for part in parts)
     batch = ragged_batch(g, x, lengths, g.add("IsNaN", x), dtype)
-    outputs = recurrent_layers(g, batch, parameters, n_layers, (h, c), dtype)
+    outputs = recurrent_layers(g, batch, stack, state, dtype)
     y = g.add("Transpose", only_real(g, batch, outputs.y, 1), perm=[1, 0, 2])
     g.output(y, "Y", dtype, ["N", "T", n_hidden])
-    for name, parts in zip(("h_n", "c_n"), zip(*outputs.states, strict=True), strict=True):
-        whole = only_real(g, batch, g.add("Concat", *parts, axis=0), 1)
-        g.output(whole, name, dtype, [n_layers, "N", n_hidden])
-    return g.model("lstm")
+    for part, values in zip(parts, zip(*outputs.states, strict=True), strict=True):
+        whole = only_real(g, batch, g.add("Concat", *values, axis=0), 1)
+        g.output(whole, f"{part}_n", dtype, [n_layers, "N", n_hidden])
+    return g.model(cell["kind"])
 
 
 def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
@@ -139,7 +142,8 @@ def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)
     x, is_nan = _filled(g, x, model.missing_features_, model.n_features_in_, dtype)
     batch = ragged_batch(g, x, lengths, is_nan, dtype)
-    outputs = recurrent_layers(g, batch, parameters, len(spec.hidden_sizes), None, dtype)
+    stack = Stack({"kind": "lstm"}, parameters, len(spec.hidden_sizes))
+    outputs = recurrent_layers(g, batch, stack, None, dtype)
     pooled = _pooled(g, batch, outputs, spec.pooling, dtype)
     head = (g.constant(parameters[f"head_{n}"], name=f"head_{n}") for n in ("weight", "bias"))
     scores = g.add("Gemm", pooled, *head, transB=1)

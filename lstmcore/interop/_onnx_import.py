@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcore._extras import import_extra
-from lstmcore.interop._weights import ORDERS, as_floats, make_lstm
+from lstmcore.interop._weights import ORDERS, as_floats, joined_biases, make_layer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lstmcore.layers import LSTM
+    from lstmcore.layers._recurrent import RecurrentLayer
 
-_RECURRENT = ("LSTM", "GRU", "RNN")
+_CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn"}
 # What may stand between recurrent nodes: nothing that computes. A batch may come first or second.
 _RESHAPING = ("Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape")
 _TRANSPOSED = ([1, 0, 2], [0, 2, 1, 3])
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
-_ACTIVATIONS = ["sigmoid", "tanh", "tanh"]
+_ACTIVATIONS = {"LSTM": ["sigmoid", "tanh", "tanh"], "GRU": ["sigmoid", "tanh"], "RNN": ["tanh"]}
 
 
-def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> LSTM:
-    """Make a layer of the LSTM node of an ONNX graph, or of several that feed each other.
+def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> RecurrentLayer[Any]:
+    """Make a layer of the LSTM, GRU or RNN node of an ONNX graph, or of several in a row.
 
     What the graph does before the first of them and after the last one is no part of the layer,
     which takes and returns (N, T, I) whatever the layout of the nodes. Lengths and initial states
@@ -39,8 +39,9 @@ def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> LSTM:
 
     Returns
     -------
-    layer : lstmcore.layers.LSTM
-        With float64 parameters if the nodes' are double, else float32. The two biases are summed.
+    layer : lstmcore.layers.LSTM, GRU or RNN
+        With float64 parameters if the nodes' are double, else float32. Of two biases that are only
+        ever added, it has the sum.
 
     Raises
     ------
@@ -48,10 +49,11 @@ def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> LSTM:
         If onnx is not installed.
     NotImplementedError
         If a node has what a layer here has not: another direction than forward, peepholes ``P``,
-        ``clip``, ``input_forget``, other ``activations``, or another operator than LSTM.
+        ``clip``, ``input_forget``, or other ``activations``.
     ValueError
-        If the model is not valid, has nodes that compute something between those of LSTMs, weights
-        that are not constant, or lengths or initial states that are.
+        If the model is not valid, has nodes that compute something between the recurrent ones, or
+        recurrent nodes of several kinds, weights that are not constant, or lengths or initial
+        states that are.
     OSError
         If the file can't be read.
 
@@ -94,32 +96,34 @@ class _Reader:
             value.name: value for value in graph.initializer if value.name not in self._inputs
         }
 
-    def layer(self, n_jobs: int | None) -> LSTM:
+    def layer(self, n_jobs: int | None) -> RecurrentLayer[Any]:
         """Return the layer that the graph is."""
-        recurrent = [node for node in self._nodes if node.op_type in _RECURRENT]
+        recurrent = [node for node in self._nodes if node.op_type in _CELLS]
         if not recurrent:
             found = sorted({node.op_type for node in self._nodes})
-            raise ValueError(f"The graph must have an LSTM node, got {found}.")
+            raise ValueError(f"The graph must have an LSTM, GRU or RNN node, got {found}.")
+        operator, options = recurrent[0].op_type, self._options(recurrent[0])
         parameters: dict[str, NDArray[Any]] = {}
         for level, node in enumerate(recurrent):
             name = f"The {node.op_type} node {node.name!r}"
-            if node.op_type != "LSTM":
-                raise NotImplementedError(f"{name}: a layer here is an LSTM.")
+            if node.op_type != operator or self._options(node) != options:
+                raise ValueError(f"{name} is of another kind than the {operator} node before it.")
             if level:
                 self._check_chain(recurrent[level - 1], node, name)
             for kind, array in self._arrays(node, name).items():
                 parameters[f"{kind}_l{level}"] = array
-        return make_lstm(parameters, len(recurrent), n_jobs=n_jobs)
+        return make_layer(_CELLS[operator], parameters, len(recurrent), n_jobs=n_jobs, **options)
 
     def _arrays(self, node: Any, name: str) -> dict[str, NDArray[Any]]:
         """Return our arrays of one node, after a look at everything else that it has."""
         given = dict(zip(_INPUTS, node.input, strict=False))
         W, R = (self._weight(given[key], key, name) for key in ("W", "R"))
-        attributes = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
-        _check_attributes(attributes, R.shape[-1], name)
+        attributes = self._attributes(node)
+        _check_attributes(attributes, R.shape[-1], node.op_type, name)
         if len(W) != 1:
             raise NotImplementedError(f"{name} has {len(W)} directions: a layer here has one.")
-        n_rows = 4 * R.shape[-1]
+        order = ORDERS[_CELLS[node.op_type]]
+        n_rows = len(order.gates) * R.shape[-1]
         B = np.zeros((1, 2 * n_rows), W.dtype)
         if given.get("B"):
             B = self._weight(given["B"], "B", name)
@@ -139,9 +143,26 @@ class _Reader:
                     f"{name} has a constant {key}. Make it an input of the graph, and pass it as "
                     "the state when the layer is called."
                 )
-        order = ORDERS["lstm"]
-        parts = {"weight_ih": W[0], "weight_hh": R[0], "bias": B[0, :n_rows] + B[0, n_rows:]}
-        return {key: order.to_ours(array, "onnx") for key, array in parts.items()}
+        weight_ih, weight_hh, *biases = (
+            order.to_ours(array, "onnx") for array in (W[0], R[0], B[0, :n_rows], B[0, n_rows:])
+        )
+        resets_after = bool(attributes.get("linear_before_reset"))
+        biases_of_ours = joined_biases(*biases, resets_after=resets_after)
+        return {"weight_ih": weight_ih, "weight_hh": weight_hh, **biases_of_ours}
+
+    def _attributes(self, node: Any) -> dict[str, Any]:
+        """Return the attributes of a node by their names."""
+        return {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+    def _options(self, node: Any) -> dict[str, Any]:
+        """Return the options of the layer that a node is."""
+        attributes = self._attributes(node)
+        if node.op_type == "GRU":
+            return {"reset_after": bool(attributes.get("linear_before_reset"))}
+        if node.op_type == "RNN":
+            relu = [text.lower() for text in attributes.get("activations", [])] == [b"relu"]
+            return {"nonlinearity": "relu" if relu else "tanh"}
+        return {}
 
     def _constant(self, name: str) -> NDArray[Any] | None:
         """Return a value that is known from the graph alone, else None."""
@@ -185,7 +206,9 @@ def _only_reshapes(node: Any) -> bool:
     )
 
 
-def _check_attributes(attributes: dict[str, Any], hidden_size: int, name: str) -> None:
+def _check_attributes(
+    attributes: dict[str, Any], hidden_size: int, operator: str, name: str
+) -> None:
     """Refuse what a layer does not do."""
     direction = attributes.get("direction", b"forward").decode()
     if direction != "forward":
@@ -195,9 +218,10 @@ def _check_attributes(attributes: dict[str, Any], hidden_size: int, name: str) -
     if attributes.get("input_forget"):
         raise NotImplementedError(f"{name} has input_forget=1: a layer here has a forget gate.")
     activations = [text.decode().lower() for text in attributes.get("activations", [])]
-    if activations not in ([], _ACTIVATIONS):
+    usual = _ACTIVATIONS[operator]
+    if activations not in ([], usual) and (operator, activations) != ("RNN", ["relu"]):
         raise NotImplementedError(
-            f"{name} has activations={activations}: a layer here has {_ACTIVATIONS}."
+            f"{name} has activations={activations}: a layer here has {usual}."
         )
     if attributes.get("hidden_size", hidden_size) != hidden_size:
         raise ValueError(

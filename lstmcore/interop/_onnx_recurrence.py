@@ -15,7 +15,7 @@ quirks of its own. The graph holds against all that:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lstmcore.interop._onnx_graph import GraphBuilder
+
+
+# The operator of a cell, and its outputs.
+_OPERATORS = {"lstm": ("LSTM", 3), "gru": ("GRU", 2), "rnn": ("RNN", 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Recurrent layers as they are to be written.
+
+    Parameters
+    ----------
+    cell : dict
+        As the core takes it: ``"kind"``, and ``"reset_after"`` of a GRU, ``"relu"`` of an RNN.
+    parameters : mapping of name to ndarray
+        By the names of the layers' own.
+    n_layers : int
+        Number of layers.
+    """
+
+    cell: Mapping[str, Any]
+    parameters: Mapping[str, NDArray[Any]]
+    n_layers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +91,13 @@ class Outputs:
     y : str
         (T, N', H), of the last layer; 0 behind the end of a sequence.
     states : list of tuple of str
-        For each layer the final h and c, (1, N', H) each.
+        For each layer the final h, and c where there is one, (1, N', H) each.
     spoiled : str
         (N', 1), bool: whether a value of the sequence was NaN.
     """
 
     y: str
-    states: list[tuple[str, str]]
+    states: list[tuple[str, ...]]
     spoiled: str
 
 
@@ -128,9 +151,8 @@ def ragged_batch(g: GraphBuilder, x: str, lengths: str, is_nan: str, dtype: str)
 def recurrent_layers(
     g: GraphBuilder,
     batch: Ragged,
-    parameters: Mapping[str, NDArray[np.floating]],
-    n_layers: int,
-    state: tuple[str, str] | None,
+    stack: Stack,
+    state: tuple[str, ...] | None,
     dtype: str,
 ) -> Outputs:
     """Add the nodes of a stack of layers.
@@ -141,12 +163,10 @@ def recurrent_layers(
         The graph.
     batch : Ragged
         What goes in.
-    parameters : mapping of name to ndarray
-        By the names of `lstmcore.layers.LSTM.parameters`.
-    n_layers : int
-        Number of layers.
+    stack : Stack
+        The layers.
     state : tuple of str, or None
-        h and c before the first step, (L, N, H) or (L, 1, H); None is zeros.
+        h, and c where there is one, before the first step, (L, N, H) or (L, 1, H); None is zeros.
     dtype : str
         Of all numbers.
 
@@ -166,18 +186,20 @@ def recurrent_layers(
     in_the_end = g.add("ReduceSum", in_the_end, g.constant([0]), keepdims=0)
     in_the_end = g.add("Greater", in_the_end, g.constant(0, "float32"))  # (N', 1)
     states = []
-    for level in range(n_layers):
-        arrays = _node_arrays(parameters, level)
-        hidden_size = parameters[f"weight_hh_l{level}"].shape[-1]
+    operator, n_outputs = _OPERATORS[stack.cell["kind"]]
+    for level in range(stack.n_layers):
+        arrays = _node_arrays(stack, level)
+        hidden_size = arrays["R"].shape[-1]
         before = [_state_before(g, batch, part, level, hidden_size, dtype) for part in state or ()]
-        y, _, c = g.add_many(
-            "LSTM",
+        y, _, *cell_states = g.add_many(
+            operator,
             x,
             *(g.constant(array, dtype, name=f"{name}_l{level}") for name, array in arrays.items()),
             lengths,
             *before,
-            n_outputs=3,
+            n_outputs=n_outputs,
             hidden_size=hidden_size,
+            **_node_attributes(stack.cell),
         )
         for part in before:
             nan_part = g.add("Cast", g.add("IsNaN", part), to=g.type_of("float32"))
@@ -187,23 +209,40 @@ def recurrent_layers(
             in_the_end = g.add("Or", in_the_end, g.add("Squeeze", bad, g.constant([0])))
         x = g.add("Squeeze", y, g.constant([1]))
         h = g.add("ReduceSum", g.add("Where", batch.last, x, nothing), g.constant([0]), keepdims=1)
-        old = before or [nothing, nothing]
-        new = [g.add("Where", in_the_end, nan, part) for part in (h, c)]
+        new = [g.add("Where", in_the_end, nan, part) for part in (h, *cell_states)]
+        old = before or [nothing] * len(new)
         states.append(tuple(g.add("Where", ended, *pair) for pair in zip(new, old, strict=True)))
     y = g.add("Where", batch.alive, g.add("Where", spoiled, nan, x), nothing)
-    return Outputs(y, states, in_the_end)  # type: ignore[arg-type]
+    return Outputs(y, states, in_the_end)
 
 
-def _node_arrays(
-    parameters: Mapping[str, NDArray[np.floating]], level: int
-) -> dict[str, NDArray[np.floating]]:
-    """Return W (1, 4H, I), R (1, 4H, H) and B (1, 8H) of a node; the second half of B is 0."""
-    order = ORDERS["lstm"]
-    W, R, b = (
-        order.to_theirs(parameters[f"{name}_l{level}"], "onnx")[None]
-        for name in ("weight_ih", "weight_hh", "bias")
+def _node_arrays(stack: Stack, level: int) -> dict[str, NDArray[Any]]:
+    """Return W (1, nH, I), R (1, nH, H) and B (1, 2nH) of a node of n gates."""
+    order = ORDERS[stack.cell["kind"]]
+    parameters = stack.parameters
+    bias = parameters[f"bias_l{level}"]
+    of_hidden = np.zeros_like(bias)
+    if f"bias_hn_l{level}" in parameters:
+        of_hidden[-len(bias) // len(order.gates) :] = parameters[f"bias_hn_l{level}"]
+    W, R, *B = (
+        order.to_theirs(array, "onnx")
+        for array in (
+            parameters[f"weight_ih_l{level}"],
+            parameters[f"weight_hh_l{level}"],
+            bias,
+            of_hidden,
+        )
     )
-    return {"W": W, "R": R, "B": np.concatenate([b, np.zeros_like(b)], axis=1)}
+    return {"W": W[None], "R": R[None], "B": np.concatenate(B)[None]}
+
+
+def _node_attributes(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes by which a node differs from the standard's usual one."""
+    if cell["kind"] == "gru":
+        return {"linear_before_reset": int(cell["reset_after"])}
+    if cell["kind"] == "rnn":
+        return {"activations": ["Relu" if cell["relu"] else "Tanh"]}
+    return {}
 
 
 def _state_before(

@@ -8,44 +8,58 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcore._extras import import_extra
-from lstmcore.interop._weights import ORDERS, as_floats, make_lstm
-from lstmcore.layers import LSTM
+from lstmcore.interop._weights import (
+    ORDERS,
+    as_floats,
+    checked_layer,
+    joined_biases,
+    layer_arrays,
+    make_layer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from lstmcore.layers._recurrent import RecurrentLayer
+
+# Rows of the recurrent weights over columns: how many gates there are, which tells the cell.
+_CELLS = {4: "lstm", 3: "gru", 1: "rnn"}
 _NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 _CELL_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def from_torch(module_or_state_dict: Any, *, prefix: str = "", n_jobs: int | None = None) -> LSTM:
-    """Make a layer of a PyTorch LSTM.
+def from_torch(
+    module_or_state_dict: Any, *, prefix: str = "", n_jobs: int | None = None
+) -> RecurrentLayer[Any]:
+    """Make a layer of a PyTorch LSTM, GRU or RNN.
 
     Parameters
     ----------
-    module_or_state_dict : torch.nn.LSTM, torch.nn.LSTMCell, or mapping of name to tensor
+    module_or_state_dict : torch.nn.LSTM, GRU, RNN, one of their cells, or mapping of name to tensor
         A module, or what its ``state_dict()`` returned; arrays do as well as tensors. Any number
-        of layers, with or without biases. ``batch_first`` makes no difference, as a layer here
+        of layers, with or without biases. A mapping doesn't tell what an RNN passes its sums
+        through: it is taken for tanh. ``batch_first`` makes no difference, as a layer here
         always takes (N, T, I); ``dropout`` is left out, as a layer here has none.
     prefix : str, default=""
-        What the names begin with, where the LSTM is a part of a larger module: "encoder.lstm.".
+        What the names begin with, where it is a part of a larger module: "encoder.lstm.".
         Other names are then left alone.
     n_jobs : int or None, default=None
         Threads of the layer.
 
     Returns
     -------
-    layer : lstmcore.layers.LSTM
-        With float64 parameters if the module's are, else float32. The two biases are summed.
+    layer : lstmcore.layers.LSTM, GRU or RNN
+        With float64 parameters if the module's are, else float32. Of two biases that are only ever
+        added, it has the sum.
 
     Raises
     ------
     NotImplementedError
         If the module is bidirectional or has projections.
     ValueError
-        If the names or shapes are not those of an LSTM.
+        If the names or shapes are not those of such a module.
     TypeError
         If it is neither a module nor a mapping.
 
@@ -73,37 +87,44 @@ def from_torch(module_or_state_dict: Any, *, prefix: str = "", n_jobs: int | Non
     if arrays and arrays.keys() <= set(_CELL_NAMES):
         arrays = {f"{name}_l0": array for name, array in arrays.items()}
     n_layers = _checked_names(arrays, prefix, list(state))
-    _refuse_other_cells(arrays)
-    order = ORDERS["lstm"]
+    cell = _cell_of(arrays)
+    order = ORDERS[cell]
     parameters: dict[str, NDArray[Any]] = {}
     for level in range(n_layers):
-        for name in ("weight_ih", "weight_hh"):
-            parameters[f"{name}_l{level}"] = order.to_ours(arrays[f"{name}_l{level}"], "torch")
-        biases = [arrays[n] for n in (f"bias_ih_l{level}", f"bias_hh_l{level}") if n in arrays]
-        weight = parameters[f"weight_hh_l{level}"]
-        bias = sum(biases[1:], start=biases[0]) if biases else np.zeros(len(weight), weight.dtype)
-        parameters[f"bias_l{level}"] = order.to_ours(bias, "torch")
-    return make_lstm(parameters, n_layers, n_jobs=n_jobs)
+        names = (f"weight_ih_l{level}", f"weight_hh_l{level}")
+        parameters |= {name: order.to_ours(arrays[name], "torch") for name in names}
+        nothing = np.zeros(len(parameters[names[1]]), parameters[names[1]].dtype)
+        biases = (arrays.get(f"bias_{part}_l{level}", nothing) for part in ("ih", "hh"))
+        ours = (order.to_ours(bias, "torch") for bias in biases)
+        for name, bias in joined_biases(*ours, resets_after=cell == "gru").items():
+            parameters[f"{name}_l{level}"] = bias
+    options = {}
+    if cell == "rnn":
+        options["nonlinearity"] = getattr(module_or_state_dict, "nonlinearity", "tanh")
+    return make_layer(cell, parameters, n_layers, n_jobs=n_jobs, **options)
 
 
-def to_torch_state_dict(layer: LSTM) -> dict[str, Any]:
+def to_torch_state_dict(layer: RecurrentLayer[Any]) -> dict[str, Any]:
     """Return the parameters of a layer as PyTorch names and shapes them.
 
     Parameters
     ----------
-    layer : lstmcore.layers.LSTM
-        The layer.
+    layer : lstmcore.layers.LSTM, GRU or RNN
+        The layer; a GRU must have ``reset_after=True``, as PyTorch knows no other.
 
     Returns
     -------
     state_dict : dict of name to torch.Tensor
-        For ``load_state_dict`` of a ``torch.nn.LSTM`` of as many features, hidden units and layers.
-        The second of its two biases is 0, so that `from_torch` gives back the same bits.
+        For ``load_state_dict`` of a ``torch.nn.LSTM``, ``GRU`` or ``RNN`` of as many features,
+        hidden units and layers. The second of its two biases is 0 where it is only added to the
+        first, so that `from_torch` gives back the same bits.
 
     Raises
     ------
     ImportError
         If torch is not installed.
+    NotImplementedError
+        If the layer is a GRU with ``reset_after=False``.
     TypeError
         If ``layer`` is no layer.
 
@@ -115,20 +136,16 @@ def to_torch_state_dict(layer: LSTM) -> dict[str, Any]:
     >>> torch.nn.LSTM(3, 8, batch_first=True).load_state_dict(state)  # doctest: +SKIP
     <All keys matched successfully>
     """
-    if not isinstance(layer, LSTM):
-        raise TypeError(f"layer must be a layer of lstmcore.layers, got {type(layer).__name__}.")
+    cell = checked_layer(layer)._options()
+    if cell.get("reset_after") is False:
+        raise NotImplementedError("reset_after=False: PyTorch has no such GRU.")
     torch = import_extra("torch", "torch", "to_torch_state_dict")
-    order = ORDERS["lstm"]
-    state: dict[str, Any] = {}
-    for name, values in layer.parameters.items():
-        array = order.to_theirs(values, "torch")
-        if name.startswith("bias"):
-            suffix = name.removeprefix("bias")
-            state["bias_ih" + suffix] = torch.from_numpy(array)
-            state["bias_hh" + suffix] = torch.zeros_like(state["bias_ih" + suffix])
-        else:
-            state[name] = torch.from_numpy(array)
-    return state
+    order = ORDERS[cell["kind"]]
+    return {
+        f"{name}_l{level}": torch.from_numpy(order.to_theirs(array, "torch"))
+        for level in range(layer.num_layers)
+        for name, array in layer_arrays(layer, level).items()
+    }
 
 
 def _as_array(value: Any, name: str) -> NDArray[Any]:
@@ -146,8 +163,9 @@ def _checked_names(arrays: Mapping[str, NDArray[Any]], prefix: str, given: list[
     unknown = [name for name in arrays if not _NAME.fullmatch(name)]
     if unknown or "weight_ih_l0" not in arrays:
         raise ValueError(
-            f"The names must be those of an LSTM, such as {prefix}weight_ih_l0, got {given[:8]}. "
-            "If it is a part of a larger module, pass that part, or the prefix of its names."
+            f"The names must be those of an LSTM, GRU or RNN, such as {prefix}weight_ih_l0, got "
+            f"{given[:8]}. If it is a part of a larger module, pass that part, or the prefix of "
+            "its names."
         )
     if any(name.endswith("_reverse") for name in arrays):
         raise NotImplementedError("bidirectional=True: a layer here runs in one direction.")
@@ -161,15 +179,18 @@ def _checked_names(arrays: Mapping[str, NDArray[Any]], prefix: str, given: list[
     return n_layers
 
 
-def _refuse_other_cells(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse what is no LSTM, which the shape of the recurrent weights tells."""
+def _cell_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the cell, which the shape of the recurrent weights tells."""
     shape = arrays["weight_hh_l0"].shape
-    if len(shape) == 2 and shape[1] and shape[0] in (shape[1], 3 * shape[1]):
-        cell = "an RNN" if shape[0] == shape[1] else "a GRU"
-        raise NotImplementedError(f"weight_hh_l0 of shape {shape} is that of {cell}.")
+    if len(shape) != 2 or not shape[1] or shape[0] not in [n * shape[1] for n in _CELLS]:
+        raise ValueError(
+            "weight_hh_l0 must have the shape (n * H, H), with n = 4 for an LSTM, 3 for a GRU, 1 "
+            f"for an RNN; got {shape}."
+        )
     for name, array in arrays.items():
-        if len(array) != 4 * shape[-1]:
+        if len(array) != shape[0]:
             raise ValueError(
-                f"{name} must have {4 * shape[-1]} rows, four for each of {shape[-1]} hidden "
-                f"units; got the shape {array.shape}."
+                f"{name} must have {shape[0]} rows, as weight_hh_l0 has; got the shape "
+                f"{array.shape}."
             )
+    return _CELLS[shape[0] // shape[1]]

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcore.layers import LSTM
+from lstmcore.layers import GRU, LSTM, RNN
+from lstmcore.layers._recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+
+_CLASSES: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,12 @@ class GateOrder:
         return _permuted(array, self.gates, getattr(self, theirs))
 
 
-# g is what Keras and ONNX call c.
-ORDERS = {"lstm": GateOrder("ifgo", torch="ifgo", keras="ifgo", onnx="iofg")}
+# Keras and ONNX call g c, and n h.
+ORDERS = {
+    "lstm": GateOrder("ifgo", torch="ifgo", keras="ifgo", onnx="iofg"),
+    "gru": GateOrder("rzn", torch="rzn", keras="zrn", onnx="zrn"),
+    "rnn": GateOrder("h", torch="h", keras="h", onnx="h"),
+}
 
 
 def _permuted(array: NDArray[Any], before: str, after: str) -> NDArray[Any]:
@@ -81,21 +89,97 @@ def as_floats(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
 
 
-def make_lstm(parameters: Mapping[str, NDArray[Any]], n_layers: int, *, n_jobs: int | None) -> LSTM:
+def joined_biases(
+    of_input: NDArray[Any], of_hidden: NDArray[Any], *, resets_after: bool
+) -> dict[str, NDArray[Any]]:
+    """Make our biases of two: the one added to W_ih x and the one added to W_hh h.
+
+    Parameters
+    ----------
+    of_input, of_hidden : ndarray of shape (n_gates * H,)
+        In our order of gates.
+    resets_after : bool
+        Whether they are those of a GRU whose reset gate acts on the product. In its candidate, only
+        the second one passes the gate, so the two stay apart.
+
+    Returns
+    -------
+    biases : dict of name to ndarray
+        ``"bias"``, their sum, and where they stay apart ``"bias_hn"`` (H,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore.interop._weights import joined_biases
+    >>> joined_biases(np.array([1, 2, 3]), np.array([10, 20, 30]), resets_after=True)
+    {'bias': array([11, 22,  3]), 'bias_hn': array([30])}
+    """
+    bias = of_input + of_hidden
+    if not resets_after:
+        return {"bias": bias}
+    candidate = 2 * (len(bias) // 3)
+    bias[candidate:] = of_input[candidate:]
+    return {"bias": bias, "bias_hn": of_hidden[candidate:]}
+
+
+def layer_arrays(layer: RecurrentLayer[Any], level: int) -> dict[str, NDArray[Any]]:
+    """Return copies of the parameters of one of the layers, with two biases for the others' use.
+
+    Parameters
+    ----------
+    layer : RecurrentLayer
+        The layers.
+    level : int
+        Which of them.
+
+    Returns
+    -------
+    arrays : dict of name to ndarray
+        ``weight_ih``, ``weight_hh``, and what `joined_biases` made one of: ``bias_ih`` and
+        ``bias_hh``, which is 0 wherever it can.
+    """
+    views = layer.parameters
+    arrays = {name: views[f"{name}_l{level}"].copy() for name in ("weight_ih", "weight_hh")}
+    arrays["bias_ih"] = views[f"bias_l{level}"].copy()
+    arrays["bias_hh"] = np.zeros_like(arrays["bias_ih"])
+    if f"bias_hn_l{level}" in views:
+        arrays["bias_hh"][-layer.hidden_size :] = views[f"bias_hn_l{level}"]
+    return arrays
+
+
+def checked_layer(layer: Any) -> RecurrentLayer[Any]:
+    """Return a layer of ours."""
+    if not isinstance(layer, RecurrentLayer):
+        raise TypeError(f"layer must be a layer of lstmcore.layers, got {type(layer).__name__}.")
+    return layer
+
+
+def make_layer(
+    cell: str,
+    parameters: Mapping[str, NDArray[Any]],
+    n_layers: int,
+    *,
+    n_jobs: int | None,
+    **options: Any,
+) -> RecurrentLayer[Any]:
     """Return a layer that holds parameters.
 
     Parameters
     ----------
+    cell : {"lstm", "gru", "rnn"}
+        Which layer.
     parameters : mapping of name to ndarray
-        By the names of `LSTM.parameters`, all of them, float32 or float64.
+        By the names of the layer's own, all of them, float32 or float64.
     n_layers : int
         Number of layers, of which ``parameters`` holds the first at least.
     n_jobs : int or None
         Of the layer.
+    **options
+        Of the class of the layer.
 
     Returns
     -------
-    layer : LSTM
+    layer : LSTM, GRU or RNN
         Of float64 if one of the arrays is.
 
     Raises
@@ -106,7 +190,15 @@ def make_lstm(parameters: Mapping[str, NDArray[Any]], n_layers: int, *, n_jobs: 
     input_size = parameters["weight_ih_l0"].shape[-1]
     hidden_size = parameters["weight_hh_l0"].shape[-1]
     dtype = np.result_type(*parameters.values())
-    layer = LSTM(input_size, hidden_size, n_layers, dtype=dtype.name, n_jobs=n_jobs, random_state=0)
+    layer: RecurrentLayer[Any] = _CLASSES[cell](
+        input_size,
+        hidden_size,
+        n_layers,
+        dtype=dtype.name,
+        n_jobs=n_jobs,
+        random_state=0,
+        **options,
+    )
     views = layer.parameters
     if views.keys() != parameters.keys():
         raise ValueError(f"There must be the arrays {list(views)}, got {list(parameters)}.")

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interop.drawing import SHAPES, assert_close, assert_same_parameters, drawn
+from interop.drawing import (
+    KINDS,
+    SCALES,
+    SHAPES,
+    assert_close,
+    assert_same_parameters,
+    drawn,
+    parts_of,
+)
 
 from lstmcore.interop import from_keras, to_keras_weights
 
@@ -18,51 +26,64 @@ keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Keras uses is not ours to judge
 
 
-def stacked(shape: tuple[int, int, int], dtype: str = "float32", **options: Any) -> list[Any]:
+def stacked(
+    shape: tuple[int, int, int], dtype: str = "float32", kind: str = "lstm", **options: Any
+) -> list[Any]:
     """Built layers of Keras with random weights."""
     rng = np.random.default_rng(1)
     layers = []
+    classes = {"l": keras.layers.LSTM, "g": keras.layers.GRU, "r": keras.layers.SimpleRNN}
+    _, settings = KINDS[kind]
+    if "nonlinearity" in settings:
+        settings = {"activation": settings["nonlinearity"]}
+    scale = SCALES.get(kind, 0.5)
     for level in range(shape[2]):
-        layer = keras.layers.LSTM(
-            shape[1], return_sequences=True, return_state=True, dtype=dtype, **options
+        layer = classes[kind[0]](
+            shape[1],
+            return_sequences=True,
+            return_state=True,
+            dtype=dtype,
+            **(settings | options),
         )
         layer.build((None, None, shape[1] if level else shape[0]))
-        layer.set_weights([0.5 * rng.normal(size=w.shape) for w in layer.get_weights()])
+        layer.set_weights([scale * rng.normal(size=w.shape) for w in layer.get_weights()])
         layers.append(layer)
     return layers
 
 
-def run(layers: list[Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def run(layers: list[Any], x: np.ndarray) -> list[np.ndarray]:
     """Outputs of the last layer, and the final states of all."""
     states = []
     for layer in layers:
         x, *state = layer(x)
         states.append([keras.ops.convert_to_numpy(part) for part in state])
-    h, c = (np.stack(parts) for parts in zip(*states, strict=True))
-    return keras.ops.convert_to_numpy(x), h, c
+    parts = (np.stack(parts) for parts in zip(*states, strict=True))
+    return [keras.ops.convert_to_numpy(x), *parts]
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("use_bias", [True, False], ids=["bias", "no bias"])
-def test_computes_the_same(shape: tuple[int, int, int], use_bias: bool) -> None:
-    theirs = stacked(shape, use_bias=use_bias, dropout=0.5, recurrent_dropout=0.5)
+def test_computes_the_same(shape: tuple[int, int, int], use_bias: bool, kind: str) -> None:
+    theirs = stacked(shape, kind=kind, use_bias=use_bias, dropout=0.5, recurrent_dropout=0.5)
     x = np.random.default_rng(0).normal(size=(4, 6, shape[0])).astype("float32")
-    y, (h, c) = from_keras(theirs)(x)
-    for got, want in zip((y, h, c), run(theirs, x), strict=True):
+    y, state = from_keras(theirs)(x)
+    for got, want in zip((y, *parts_of(state)), run(theirs, x), strict=True):
         assert_close(got, want)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_round_trip(shape: tuple[int, int, int], dtype: Any) -> None:
-    layer = drawn(shape, dtype)
-    theirs = stacked(shape, np.dtype(dtype).name)
+def test_round_trip(shape: tuple[int, int, int], dtype: Any, kind: str) -> None:
+    layer = drawn(shape, dtype, kind)
+    theirs = stacked(shape, np.dtype(dtype).name, kind)
     weights = to_keras_weights(layer)
     assert len(weights) == shape[2]
     for one, arrays in zip(theirs, weights, strict=True):
         one.set_weights(arrays)
     assert_same_parameters(from_keras(theirs), layer)
     x = np.random.default_rng(0).normal(size=(3, 5, shape[0])).astype(dtype)
-    assert_close(layer(x)[0], run(theirs, x)[0], dtype)
+    assert_close(layer(x)[0], run(theirs, x)[0])  # some cells of Keras round to float32 on the way
 
 
 def test_one_layer_needs_no_list() -> None:
@@ -94,8 +115,12 @@ def test_what_a_layer_can_not_do_is_named(options: dict[str, Any], message: str)
 def test_what_is_no_built_lstm() -> None:
     with pytest.raises(ValueError, match="layers has no weights yet"):
         from_keras(keras.layers.LSTM(3))
-    with pytest.raises(NotImplementedError, match=r"layers\[0\] is a GRU"):
-        from_keras([keras.layers.GRU(3)])
+    with pytest.raises(NotImplementedError, match=r"layers\[0\] is a Dense"):
+        from_keras([keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match=r"layers\[1\] is another kind of layer"):
+        from_keras([*stacked((3, 4, 1)), *stacked((4, 4, 1), kind="gru")])
+    with pytest.raises(NotImplementedError, match="activation='sigmoid'"):
+        from_keras(keras.layers.SimpleRNN(3, activation="sigmoid"))
     with pytest.raises(NotImplementedError, match="layers is a Bidirectional"):
         from_keras(keras.layers.Bidirectional(keras.layers.LSTM(3)))
     with pytest.raises(TypeError, match="layers must be a layer of Keras, got int"):

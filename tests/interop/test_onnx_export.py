@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from estimators.problems import PROBLEMS, estimator, ragged_sequences, targets
-from interop.drawing import SHAPES, assert_close, assert_same_parameters, drawn
+from interop.drawing import (
+    KINDS,
+    SHAPES,
+    assert_close,
+    assert_same_parameters,
+    drawn,
+    parts_of,
+    state_of,
+)
 
 from lstmcore import LSTMClassifier, LSTMRegressor
 from lstmcore.interop import from_onnx, to_onnx
@@ -50,22 +58,27 @@ LENGTHS = [(3, 5, 1), (4, 0, 2, 4), (0, 0), (0,), (7,), ()]
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("with_state", [False, True], ids=["zeros", "state"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_layers(shape: tuple[int, int, int], with_state: bool, lengths: tuple[int, ...]) -> None:
-    layer = drawn(shape)
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers(kind: str, with_state: bool, lengths: tuple[int, ...]) -> None:
+    for shape in SHAPES:
+        layer = drawn(shape, kind=kind)
+        check_layer(layer, shape, with_state, lengths)
+
+
+def check_layer(
+    layer: Any, shape: tuple[int, int, int], with_state: bool, lengths: tuple[int, ...]
+) -> None:
     run = session(to_onnx(layer))
     sequences = drawn_sequences(lengths, shape[0])
     inputs = padded(sequences, shape[0])
     state = None
     if with_state:
-        rng = np.random.default_rng(1)
-        size = (shape[2], len(lengths), shape[1])
-        state = tuple(rng.normal(size=size).astype(np.float32) for _ in "hc")
-        inputs |= {"h_0": state[0], "c_0": state[1]}
-    Y, h_n, c_n = run.run(["Y", "h_n", "c_n"], inputs)
-    y, (h, c) = layer(sequences, state)
-    assert_close(h_n, h)
-    assert_close(c_n, c)
+        state = state_of(layer, len(lengths))
+        inputs |= dict(zip(("h_0", "c_0"), parts_of(state), strict=False))
+    Y, *after = run.run(None, inputs)
+    y, expected_state = layer(sequences, state)
+    for got, want in zip(after, parts_of(expected_state), strict=True):
+        assert_close(got, want)
     assert Y.shape == (len(lengths), max(lengths, default=0), shape[1])
     for row, expected in zip(Y, y, strict=True):
         assert_close(row[: len(expected)], expected)
@@ -97,18 +110,19 @@ def test_states_go_on() -> None:
     assert_close(run.run(names, {"X": x[:, 2:], "h_0": h, "c_0": c})[0], layer(x)[0][:, 2:])
 
 
-def test_nan_comes_out_as_nan() -> None:
-    layer = drawn((3, 8, 2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_comes_out_as_nan(kind: str) -> None:
+    layer = drawn((3, 8, 2), kind=kind)
     run = session(to_onnx(layer))
     sequences = drawn_sequences((4, 6, 3), 3)
     sequences[1][2, 0] = np.nan
-    Y, h_n, c_n = run.run(["Y", "h_n", "c_n"], padded(sequences, 3))
-    y, (h, c) = layer(sequences)
+    Y, *after = run.run(None, padded(sequences, 3))
+    y, state = layer(sequences)
     assert np.isnan(y[1][2:]).all()
     for row, expected in zip(Y, y, strict=True):
         assert np.array_equal(np.isnan(row[: len(expected)]), np.isnan(expected))
-    assert np.array_equal(np.isnan(h_n), np.isnan(h))
-    assert np.array_equal(np.isnan(c_n), np.isnan(c))
+    for got, want in zip(after, parts_of(state), strict=True):
+        assert np.array_equal(np.isnan(got), np.isnan(want))
 
 
 def test_nan_in_a_state_comes_out_as_nan() -> None:
@@ -127,9 +141,10 @@ def test_nan_in_a_state_comes_out_as_nan() -> None:
         assert not np.isnan(Y[1:]).any()
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_round_trip(shape: tuple[int, int, int], dtype: Any, tmp_path: Path) -> None:
-    layer = drawn(shape, dtype)
+def test_round_trip(shape: tuple[int, int, int], dtype: Any, tmp_path: Path, kind: str) -> None:
+    layer = drawn(shape, dtype, kind)
     model = to_onnx(layer, tmp_path / "layer.onnx")
     assert_same_parameters(from_onnx(model), layer)
     assert_same_parameters(from_onnx(tmp_path / "layer.onnx", n_jobs=1), layer)

@@ -25,10 +25,11 @@ SHAPES: dict[str, list[Any]] = {
 NODE_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 
 
-def weights(dtype: Any = "float32", **changes: Any) -> dict[str, np.ndarray]:
+def weights(dtype: Any = "float32", gates: int = 4, **changes: Any) -> dict[str, np.ndarray]:
     """Random constants of a node."""
     rng = np.random.default_rng(0)
-    shapes = {"W": (1, 4 * H, I), "R": (1, 4 * H, H), "B": (1, 8 * H)}
+    rows = gates * H
+    shapes = {"W": (1, rows, I), "R": (1, rows, H), "B": (1, 2 * rows)}
     arrays = {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
     return {name: array for name, array in (arrays | changes).items() if array is not None}
 
@@ -78,6 +79,39 @@ def test_computes_the_same(B: bool, opset: int) -> None:
     x = drawn_input()
     layer = from_onnx(model, n_jobs=1)
     assert_close(layer(x.swapaxes(0, 1))[0], run(model, X=x)[:, 0].swapaxes(0, 1))
+
+
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("GRU", {}),
+    ("GRU", {"linear_before_reset": 1}),
+    ("RNN", {}),
+    ("RNN", {"activations": ["Relu"]}),
+]
+
+
+@pytest.mark.parametrize(("operator", "attributes"), OTHERS, ids=str)
+@pytest.mark.parametrize("B", [True, False], ids=["bias", "no bias"])
+def test_other_cells_compute_the_same(operator: str, attributes: dict[str, Any], B: bool) -> None:
+    constants = weights(gates={"GRU": 3, "RNN": 1}[operator])
+    constants = {
+        name: array * (0.2 if operator == "RNN" else 1)
+        for name, array in constants.items()
+        if B or name != "B"
+    }
+    constants = {name: array.astype(np.float32) for name, array in constants.items()}
+    model = model_of(constants, operator=operator, **attributes)
+    x = drawn_input()
+    layer = from_onnx(model)
+    assert_close(layer(x.swapaxes(0, 1))[0], run(model, X=x)[:, 0].swapaxes(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("operator", "activations"), [("GRU", ["Sigmoid", "Relu"]), ("RNN", ["Sigmoid"])]
+)
+def test_other_activations_are_named(operator: str, activations: list[str]) -> None:
+    constants = weights(gates={"GRU": 3, "RNN": 1}[operator])
+    with pytest.raises(NotImplementedError, match="activations="):
+        from_onnx(model_of(constants, operator=operator, activations=activations))
 
 
 def test_lengths_and_states_are_up_to_the_call() -> None:
@@ -134,14 +168,6 @@ def test_peepholes_and_directions_are_named() -> None:
         from_onnx(model_of(two, direction="bidirectional"))
     with pytest.raises(NotImplementedError, match="2 directions"):
         from_onnx(model_of(two))
-
-
-@pytest.mark.parametrize("operator", ["GRU", "RNN"])
-def test_other_cells_are_named(operator: str) -> None:
-    n_gates = {"GRU": 3, "RNN": 1}[operator]
-    arrays = {name: a[:, : a.shape[1] * n_gates // 4] for name, a in weights().items()}
-    with pytest.raises(NotImplementedError, match=f"The {operator} node"):
-        from_onnx(model_of(arrays, operator=operator))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +264,7 @@ def test_nodes_that_are_no_chain(between: list[Any], message: str) -> None:
 
 
 def test_what_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"must have an LSTM node, got \['Relu'\]"):
+    with pytest.raises(ValueError, match=r"must have an LSTM, GRU or RNN node, got \['Relu'\]"):
         from_onnx(graph_of([("Relu", ["X"], ["Y"])], shape="TNI"))
     with pytest.raises(TypeError, match=r"model_or_path must be an onnx\.ModelProto or a path"):
         from_onnx(3)

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interop.drawing import SHAPES, assert_close, assert_same_parameters, drawn
+from interop.drawing import (
+    KINDS,
+    SCALES,
+    SHAPES,
+    assert_close,
+    assert_same_parameters,
+    drawn,
+    parts_of,
+    state_of,
+)
 
 from lstmcore.interop import from_torch, to_torch_state_dict
 from lstmcore.layers import LSTM
@@ -15,42 +24,54 @@ from lstmcore.layers import LSTM
 torch = pytest.importorskip("torch")
 
 
-def module(shape: tuple[int, int, int], dtype: Any = "float32", **options: Any) -> Any:
-    """A torch.nn.LSTM with random parameters."""
+TORCH_KINDS = [kind for kind in KINDS if kind != "gru, reset before"]
+
+
+def module(
+    shape: tuple[int, int, int], dtype: Any = "float32", kind: str = "lstm", **options: Any
+) -> Any:
+    """A module of torch with random parameters."""
     torch.manual_seed(3)
     options = {"batch_first": True, **options}
-    made = torch.nn.LSTM(*shape, dtype=getattr(torch, np.dtype(dtype).name), **options)
+    if "rnn" in kind:
+        options["nonlinearity"] = "relu" if "relu" in kind else "tanh"
+    cls = getattr(torch.nn, kind[:4].strip(",").upper())
+    made = cls(*shape, dtype=getattr(torch, np.dtype(dtype).name), **options)
     for values in made.parameters():
-        torch.nn.init.normal_(values, std=0.7)
+        torch.nn.init.normal_(values, std=SCALES.get(kind, 0.5))
     return made.eval()
 
 
+@pytest.mark.parametrize("kind", TORCH_KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
-def test_computes_the_same(shape: tuple[int, int, int], bias: bool, dtype: Any) -> None:
-    theirs = module(shape, dtype, bias=bias, dropout=0.5 if shape[2] > 1 else 0.0)
+def test_computes_the_same(shape: tuple[int, int, int], bias: bool, dtype: Any, kind: str) -> None:
+    theirs = module(shape, dtype, kind, bias=bias, dropout=0.5 if shape[2] > 1 else 0.0)
     ours = from_torch(theirs, n_jobs=1)
     assert ours.dtype == np.dtype(dtype).name
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, 6, shape[0])).astype(dtype)
-    state = tuple(rng.normal(size=(shape[2], 4, shape[1])).astype(dtype) for _ in "hc")
+    state = state_of(ours, 4, dtype)
+    before = [torch.from_numpy(part) for part in parts_of(state)]
     with torch.no_grad():
-        expected, (h, c) = theirs(torch.from_numpy(x), tuple(map(torch.from_numpy, state)))
-    y, (h_n, c_n) = ours(x, state)
-    for got, want in ((y, expected), (h_n, h), (c_n, c)):
+        expected, after = theirs(torch.from_numpy(x), tuple(before) if before[1:] else before[0])
+    y, state = ours(x, state)
+    for got, want in zip((y, *parts_of(state)), (expected, *parts_of(after)), strict=True):
         assert_close(got, want.numpy(), dtype)
 
 
+@pytest.mark.parametrize("kind", TORCH_KINDS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_round_trip(shape: tuple[int, int, int], dtype: Any) -> None:
-    layer = drawn(shape, dtype)
+def test_round_trip(shape: tuple[int, int, int], dtype: Any, kind: str) -> None:
+    layer = drawn(shape, dtype, kind)
     state = to_torch_state_dict(layer)
-    theirs = module(shape, dtype)
+    theirs = module(shape, dtype, kind)
     theirs.load_state_dict(state)
     assert_same_parameters(from_torch(theirs), layer)
-    assert_same_parameters(from_torch(state), layer)
-    arrays = {name: tensor.numpy() for name, tensor in state.items()}
-    assert_same_parameters(from_torch(arrays), layer)
+    if "relu" not in kind:
+        assert_same_parameters(from_torch(state), layer)
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
+        assert_same_parameters(from_torch(arrays), layer)
     x = np.random.default_rng(0).normal(size=(2, 5, shape[0])).astype(dtype)
     with torch.no_grad():
         assert_close(layer(x)[0], theirs(torch.from_numpy(x))[0].numpy(), dtype)
@@ -87,14 +108,19 @@ def test_a_part_of_a_larger_module() -> None:
         from_torch(model, prefix="0.")
 
 
-def test_a_cell() -> None:
-    cell = torch.nn.LSTMCell(3, 5)
+@pytest.mark.parametrize("name", ["LSTMCell", "GRUCell", "RNNCell"])
+def test_a_cell(name: str) -> None:
+    cell = getattr(torch.nn, name)(3, 5)
     ours = from_torch(cell)
     x = torch.randn(4, 3)
-    h, c = cell(x)
-    y, (_, c_n) = ours.step(x.numpy())
-    assert_close(y, h.detach().numpy())
-    assert_close(c_n[0], c.detach().numpy())
+    y, state = ours.step(x.numpy())
+    for got, want in zip(parts_of(state), parts_of(cell(x)), strict=True):
+        assert_close(got[0], want.detach().numpy())
+    assert_close(y, parts_of(state)[0][-1])
+
+
+def test_a_cell_with_relu() -> None:
+    assert from_torch(torch.nn.RNNCell(3, 5, nonlinearity="relu")).nonlinearity == "relu"
 
 
 @pytest.mark.parametrize(
@@ -108,11 +134,12 @@ def test_what_a_layer_can_not_do_is_named(options: dict[str, Any], message: str)
 
 
 def test_other_modules() -> None:
-    with pytest.raises(NotImplementedError, match="that of a GRU"):
-        from_torch(torch.nn.GRU(3, 4))
-    with pytest.raises(NotImplementedError, match="that of an RNN"):
-        from_torch(torch.nn.RNN(3, 4))
-    with pytest.raises(ValueError, match="names must be those of an LSTM"):
+    with pytest.raises(NotImplementedError, match="reset_after=False"):
+        to_torch_state_dict(drawn((3, 4, 1), kind="gru, reset before"))
+    odd = {"weight_ih_l0": np.ones((8, 3)), "weight_hh_l0": np.ones((8, 4))}
+    with pytest.raises(ValueError, match=r"weight_hh_l0 must have the shape \(n \* H, H\)"):
+        from_torch(odd)
+    with pytest.raises(ValueError, match="names must be those of an LSTM, GRU"):
         from_torch(torch.nn.Linear(3, 4))
     with pytest.raises(TypeError, match="module_or_state_dict must be a module"):
         from_torch(3)
