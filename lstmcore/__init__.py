@@ -16,6 +16,7 @@ from lstmcore._files_load import load
 from lstmcore._frames import from_long, labels_from_long
 from lstmcore._inference import Gates
 from lstmcore._learning_rate_finder import LearningRateFinder
+from lstmcore._parquet import iter_parquet
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import SequenceScaler
 from lstmcore._streaming import StreamState
@@ -38,6 +39,7 @@ __all__ = [
     "from_long",
     "from_padded",
     "interop",
+    "iter_parquet",
     "labels_from_long",
     "layers",
     "load",
