@@ -10,11 +10,17 @@
 namespace lstmcore::binding {
 namespace {
 
+template <class Scalar>
+struct PassPart {
+  PackedBatch batch;
+  StackWorkspace<Scalar> workspace;
+};
+
 // The memory of one pass.
 template <class Scalar>
 struct PassMemory {
   PackedBatch batch;
-  StackWorkspace<Scalar> workspace;
+  std::vector<PassPart<Scalar>> parts;
   AlignedBuffer<Scalar> dy, dx;
 };
 
@@ -39,6 +45,7 @@ class StackHandle {
  public:
   using SharedCache = std::shared_ptr<Cache<Scalar>>;
   using States = std::vector<Array<Scalar>>;
+  using Part = PassPart<Scalar>;
 
   StackHandle(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes,
               const Kernels& kernels)
@@ -95,7 +102,7 @@ class StackHandle {
       dy = padded(given.data(), R, top.hidden_size(), top.padded_hidden_size(), memory.dy);
     }
     Scalar* dx = need_dx ? memory.dx.reserve(checked_product(R, padded_inputs)) : nullptr;
-    stack_.reserve_gradients(memory.workspace, batch);
+    for (Part& part : memory.parts) stack_.reserve_gradients(part.workspace, part.batch);
     auto gradient = new_array<Scalar>({n_parameters()});
     Scalar* flat = gradient.mutable_data();
     const Scalar* x = cache->x.data();
@@ -104,14 +111,19 @@ class StackHandle {
       const py::gil_scoped_release release;
       const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
       run_with_workers(threads, [&](Workers& workers) {
-        const auto start = [&](Index n_begin, Index n_end) {
+        each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
+          const Index first = part.batch.first_sequence();
           for (Index l = 0; l < stack_.n_layers(); ++l) {
-            stack_.layer(l).set_state_gradient(layer_of(memory, l), batch, data_of(dh_n, l),
-                                               data_of(dc_n, l), n_begin, n_end);
+            stack_.layer(l).set_state_gradient(layer_of(part, l), part.batch,
+                                               data_of(dh_n, l, first), data_of(dc_n, l, first), 0,
+                                               part.batch.n_sequences());
           }
-        };
-        workers.each_range(N, 1, start);
-        stack_.backward(batch, x, dy, dx, Dropout{}, memory.workspace, flat, workers);
+          stack_.backward(part.batch, x, {dy, top.padded_hidden_size(), true}, dx, Dropout{},
+                          part.workspace, its_workers);
+        });
+        std::vector<StackWorkspace<Scalar>*> parts;
+        for (Part& part : memory.parts) parts.push_back(&part.workspace);
+        stack_.get_gradients(parts, flat, workers);
       });
     }
     py::list dh_0;
@@ -119,8 +131,11 @@ class StackHandle {
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       auto dh = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
       Array<Scalar> dc = new_cell_state(l, N);
-      stack_.layer(l).get_state_gradient(layer_of(memory, l), batch, dh.mutable_data(),
-                                         dc.mutable_data());
+      for (Part& part : memory.parts) {
+        const Index first = part.batch.first_sequence() * stack_.layer(l).hidden_size();
+        stack_.layer(l).get_state_gradient(layer_of(part, l), part.batch, dh.mutable_data() + first,
+                                           dc.mutable_data() + first);
+      }
       dh_0.append(dh);
       if (stack_.cell().has_cell_state()) dc_0.append(dc);
     }
@@ -140,8 +155,10 @@ class StackHandle {
     const Index H = stack_.layer(l).hidden_size();
     auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_gates(), H});
     Array<Scalar> cell_array = new_cell_state(l, batch.n_rows());
-    stack_.layer(l).get_gates(memory.workspace.layers[static_cast<std::size_t>(l)], batch,
-                              gate_array.mutable_data(), cell_array.mutable_data());
+    for (const Part& part : memory.parts) {
+      stack_.layer(l).get_gates(part.workspace.layers[static_cast<std::size_t>(l)], part.batch,
+                                gate_array.mutable_data(), cell_array.mutable_data());
+    }
     if (!stack_.cell().has_cell_state()) return py::make_tuple(gate_array, py::none());
     return py::make_tuple(gate_array, cell_array);
   }
@@ -171,28 +188,36 @@ class StackHandle {
     }
     if (N == 0) return;
     auto loan = pool_->borrow();
-    const PackedBatch& batch = loan->batch;
-    loan->batch.assign(&N, 1, N);
-    stack_.reserve(loan->workspace, batch, false, Dropout{});
-    run_with_workers(1, [&](Workers&) {
+    loan->parts.resize(1);
+    Part& part = loan->parts.front();
+    part.batch.assign(&N, 1, N);
+    stack_.reserve(part.workspace, part.batch, false, Dropout{});
+    run_with_workers(1, [&](Workers& workers) {
+      const auto start = [&](Index n_begin, Index n_end) {
+        for (Index l = 0; l < L; ++l) {
+          stack_.layer(l).set_initial_state(layer_of(part, l), part.batch, h.data() + l * N * H,
+                                            c.data() + l * N * H, n_begin, n_end);
+        }
+      };
+      stack_.forward(part.batch, x.data(), Dropout{}, part.workspace, workers, start,
+                     [](Index, Index) {});
       for (Index l = 0; l < L; ++l) {
-        stack_.layer(l).set_initial_state(layer_of(*loan, l), batch, h.data() + l * N * H,
-                                          c.data() + l * N * H, 0, N);
-      }
-      stack_.forward(batch, x.data(), Dropout{}, loan->workspace, 0, N);
-      for (Index l = 0; l < L; ++l) {
-        stack_.layer(l).get_final_state(layer_of(*loan, l), batch, h_out.mutable_data() + l * N * H,
+        stack_.layer(l).get_final_state(layer_of(part, l), part.batch,
+                                        h_out.mutable_data() + l * N * H,
                                         c_out.mutable_data() + l * N * H);
       }
     });
   }
 
  private:
-  static LayerWorkspace<Scalar>& layer_of(PassMemory<Scalar>& memory, Index l) {
-    return memory.workspace.layers[static_cast<std::size_t>(l)];
+  static LayerWorkspace<Scalar>& layer_of(Part& part, Index l) {
+    return part.workspace.layers[static_cast<std::size_t>(l)];
   }
-  static const Scalar* data_of(const States& states, Index l) {
-    return states.empty() ? nullptr : states[static_cast<std::size_t>(l)].data();
+  // The states of layer l from sequence `first` on, or null for zeros.
+  static const Scalar* data_of(const States& states, Index l, Index first) {
+    if (states.empty()) return nullptr;
+    const Array<Scalar>& array = states[static_cast<std::size_t>(l)];
+    return array.data() + first * array.shape(1);
   }
   double multiply_adds(const PackedBatch& batch) const {
     return stack_.multiply_adds_per_row() * static_cast<double>(batch.n_rows());
@@ -261,42 +286,50 @@ class StackHandle {
     const auto x = as_array<Scalar>(x_object, "x", {batch.n_rows(), stack_.input_size()});
     const States h0 = states(h0_object, "h0", n_sequences);
     const States c0 = cell_states(c0_object, "c0", n_sequences);
-    stack_.reserve(memory.workspace, batch, cache != nullptr, Dropout{});
+    const int threads = useful_threads(multiply_adds(batch), n_threads);
+    assign_parts(memory.parts, batch,
+                 cache != nullptr ? stack_.gradient_parts(batch) : stack_.parts(batch, threads));
+    for (Part& part : memory.parts) {
+      stack_.reserve(part.workspace, part.batch, cache != nullptr, Dropout{});
+    }
+    const RecurrentLayer<Scalar>& top = stack_.top();
+    auto y = new_array<Scalar>({batch.n_rows(), top.hidden_size()});
+    Scalar* to = y.mutable_data();
     const Scalar* from = x.data();
     {
       const py::gil_scoped_release release;
-      const int threads = useful_threads(multiply_adds(batch), n_threads);
       run_with_workers(threads, [&](Workers& workers) {
-        const auto start = [&](Index n_begin, Index n_end) {
-          for (Index l = 0; l < stack_.n_layers(); ++l) {
-            stack_.layer(l).set_initial_state(layer_of(memory, l), batch, data_of(h0, l),
-                                              data_of(c0, l), n_begin, n_end);
-          }
-        };
-        if (stack_.works_together(batch, workers.size())) {
-          start(0, n_sequences);
-          stack_.forward_together(batch, from, Dropout{}, memory.workspace, workers);
-        } else {
-          workers.each_between(stack_.split(batch, threads), [&](Index n_begin, Index n_end) {
-            start(n_begin, n_end);
-            stack_.forward(batch, from, Dropout{}, memory.workspace, n_begin, n_end);
-          });
-        }
+        each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
+          const Index first = part.batch.first_sequence();
+          const auto start = [&](Index n_begin, Index n_end) {
+            for (Index l = 0; l < stack_.n_layers(); ++l) {
+              stack_.layer(l).set_initial_state(layer_of(part, l), part.batch,
+                                                data_of(h0, l, first), data_of(c0, l, first),
+                                                n_begin, n_end);
+            }
+          };
+          stack_.forward(part.batch, from, Dropout{}, part.workspace, its_workers, start,
+                         [&](Index n_begin, Index n_end) {
+                           top.get_output(part.workspace.layers.back(), part.batch, to, n_begin,
+                                          n_end);
+                         });
+        });
       });
     }
     py::list h_n;
     py::list c_n;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
-      auto h = new_array<Scalar>({n_sequences, stack_.layer(l).hidden_size()});
+      const Index H = stack_.layer(l).hidden_size();
+      auto h = new_array<Scalar>({n_sequences, H});
       Array<Scalar> c = new_cell_state(l, n_sequences);
-      stack_.layer(l).get_final_state(layer_of(memory, l), batch, h.mutable_data(),
-                                      c.mutable_data());
+      for (Part& part : memory.parts) {
+        const Index first = part.batch.first_sequence() * H;
+        stack_.layer(l).get_final_state(layer_of(part, l), part.batch, h.mutable_data() + first,
+                                        c.mutable_data() + first);
+      }
       h_n.append(h);
       if (stack_.cell().has_cell_state()) c_n.append(c);
     }
-    const RecurrentLayer<Scalar>& top = stack_.top();
-    auto y = unpadded(top.output(memory.workspace.layers.back(), batch), batch.n_rows(),
-                      top.hidden_size(), top.padded_hidden_size());
     py::object cache_object = py::none();
     if (cache != nullptr) {
       cache->x = x;

@@ -48,6 +48,8 @@ WIDE_CASES = [
     Case("large-weights", 5, (200,), ragged(10, 5, 7)),
     Case("one-sequence-wide", 5, (128,), (60,)),
     Case("wide-input-and-more", 200, (24,), ragged(11, 50, 4)),
+    # A part of the batch may be a single sequence.
+    Case("one-long-and-many-short", 5, (33, 20), (400, *[1] * 60, 0)),
     # BPTT and weight gradients take turns: one run of steps has about 300 rows here.
     Case("several-runs", 5, (100, 97), ragged(12, 25, 50)),
     Case("equal-lengths-several-runs", 3, (100,), (40,) * 25),

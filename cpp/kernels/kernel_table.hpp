@@ -96,14 +96,14 @@ struct PanelGemm {
   Index c_panel_stride;  // from the outputs of one panel to the next; 4 B in a plain matrix
 };
 
-// C (k, width) += sum over rows r, ascending, of A[r, k]^T B[r, :]; k in [k_begin, k_end); likewise
-// for every panel of B.
+// C (k, width) += sum over rows r, in their order, of A[r, k]^T B[r, :]; k in [k_begin, k_end);
+// likewise for every panel of B.
 template <class Scalar>
 struct OuterAccumulate {
   Index rows;
   const Scalar* a;
   Index a_row_stride;
-  const Index* a_rows;  // the row of A that belongs to row r of B, or null when it is r itself
+  const Index* a_rows;  // where row r stands in A, or null when there
   Index k_begin, k_end;
   Index n_panels;
   const Scalar* b;

@@ -20,6 +20,11 @@ struct Dropout {
   }
   bool active() const noexcept { return rate > 0.0; }
 
+  // For a part of the batch that begins with sequence `first`.
+  Dropout of_part(Index first) const noexcept {
+    return {rate, key, samples == nullptr ? nullptr : samples + first};
+  }
+
   // to[j] = from[j] * mask / (1 - rate) for the units of sequence n at step t. `from` may be `to`.
   template <class Scalar>
   void apply(Index n, Index layer, Index t, Index n_units, const Scalar* from,

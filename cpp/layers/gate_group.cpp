@@ -139,36 +139,33 @@ void GateGroup<Scalar>::input_gradient(const GroupWorkspace<Scalar>& w, Index n_
 }
 
 template <class Scalar>
-void GateGroup<Scalar>::clear_gradients(GroupWorkspace<Scalar>& w, Index block_begin,
-                                        Index block_end) const noexcept {
-  std::fill(w.gradient_panels.data() + block_begin * gradient_panel_size(),
-            w.gradient_panels.data() + block_end * gradient_panel_size(), Scalar{0});
+void GateGroup<Scalar>::clear_gradients(GroupWorkspace<Scalar>& w) const noexcept {
+  std::fill_n(w.gradient_panels.data(), n_blocks_ * gradient_panel_size(), Scalar{0});
 }
 
 template <class Scalar>
 void GateGroup<Scalar>::accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_rows, Index row,
                                              Index rows, const GatheredRows<Scalar>& x,
                                              const GatheredRows<Scalar>& recurrent,
-                                             Index block_begin, Index block_end, Index begin,
-                                             Index end) const noexcept {
+                                             const GradientRange& range) const noexcept {
   static constexpr Scalar kOne[1] = {1};
-  Scalar* panels = w.gradient_panels.data() + block_begin * gradient_panel_size();
-  // The columns [offset, offset + n) of every panel come from `a`, for some of the gates.
-  const auto accumulate = [&](Index offset, Index n, const GatheredRows<Scalar>& a, int gate,
-                              int n_gates, Scalar* c) {
+  Scalar* panels = w.gradient_panels.data() + range.block_begin * gradient_panel_size();
+  // The columns [offset, offset + n_columns) of every panel come from `a`, for some of the gates.
+  const auto accumulate = [&](Index offset, Index n_columns, const GatheredRows<Scalar>& a,
+                              int gate, int n_gates, Scalar* c) {
     OuterAccumulate<Scalar> product{};
-    product.k_begin = std::max(begin - offset, Index{0});
-    product.k_end = std::min(end - offset, n);
+    product.k_begin = std::max(range.begin - offset, Index{0});
+    product.k_end = std::min(range.end - offset, n_columns);
     if (product.k_begin >= product.k_end) return;
     product.rows = rows;
     product.a = a.data;
     product.a_row_stride = a.stride;
     product.a_rows = a.rows;
-    product.n_panels = block_end - block_begin;
+    product.n_panels = range.block_end - range.block_begin;
     product.b_row_stride = shape_.n_gates * B;
     product.b_panel_stride = n_rows * product.b_row_stride;
-    product.b = w.gates.data() + block_begin * product.b_panel_stride + row * product.b_row_stride +
-                gate * B;
+    product.b = w.gates.data() + range.block_begin * product.b_panel_stride +
+                row * product.b_row_stride + gate * B;
     product.n_blocks = n_gates;
     product.c = c;
     product.c_panel_stride = gradient_panel_size();
@@ -179,6 +176,14 @@ void GateGroup<Scalar>::accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_
              panels + hidden_part());
   accumulate(input_size_ + hidden_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates,
              panels + bias_part());
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::add_gradient(const GroupWorkspace<Scalar>& from, GroupWorkspace<Scalar>& to,
+                                     Index block) const noexcept {
+  const Scalar* more = from.gradient_panels.data() + block * gradient_panel_size();
+  Scalar* sum = to.gradient_panels.data() + block * gradient_panel_size();
+  for (Index k = 0; k < gradient_panel_size(); ++k) sum[k] += more[k];
 }
 
 template <class Scalar>

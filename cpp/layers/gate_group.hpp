@@ -27,6 +27,12 @@ struct GatheredRows {
   const Index* rows;
 };
 
+// Some of the gradients: blocks of hidden units, and columns of their panels.
+struct GradientRange {
+  Index block_begin, block_end;
+  Index begin, end;
+};
+
 template <class Scalar>
 class GateGroup {
  public:
@@ -57,15 +63,16 @@ class GateGroup {
   void input_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
                       bool accumulate, Scalar* c) const noexcept;
 
-  // The gradient of the weights of the panels [block_begin, block_end) and of their columns [begin,
-  // end): adds, for each element, one sum over `rows` rows from `row` on in ascending order.
+  // The gradient of the weights.
   Index n_columns() const noexcept { return input_size_ + hidden_size_ + 1; }
-  void clear_gradients(GroupWorkspace<Scalar>& w, Index block_begin,
-                       Index block_end) const noexcept;
+  void clear_gradients(GroupWorkspace<Scalar>& w) const noexcept;
+  // Adds, for each element of a range, one sum over `rows` rows from `row` on in ascending order.
   void accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
                             const GatheredRows<Scalar>& x, const GatheredRows<Scalar>& recurrent,
-                            Index block_begin, Index block_end, Index begin,
-                            Index end) const noexcept;
+                            const GradientRange& range) const noexcept;
+  // The gradients of a block: added to those of another part of the batch; put where they belong.
+  void add_gradient(const GroupWorkspace<Scalar>& from, GroupWorkspace<Scalar>& to,
+                    Index block) const noexcept;
   void unpack_gradient(const GroupWorkspace<Scalar>& w, Index block, Scalar* dw_ih, Scalar* dw_hh,
                        Scalar* dbias) const noexcept;
 

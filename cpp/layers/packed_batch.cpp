@@ -32,14 +32,19 @@ void PackedBatch::assign(const Index* n_active, Index n_steps, Index n_sequences
     alive_before = n_active[t];
   }
   std::fill(length_.begin(), length_.begin() + alive_before, n_steps);
+  first_sequence_ = 0;
+  whole_row_.clear();
+}
 
-  previous_row_.clear();
-  if (alive_before == n_sequences) return;
-  previous_row_.reserve(static_cast<std::size_t>(rows));
+void PackedBatch::assign_part(const PackedBatch& whole, Index n_begin, Index n_end) {
+  const Index n_steps = n_begin < n_end ? whole.length(n_begin) : 0;
+  std::vector<Index> n_active(static_cast<std::size_t>(n_steps));
   for (Index t = 0; t < n_steps; ++t) {
-    const Index previous = previous_history_row(t);
-    for (Index n = 0; n < n_active[t]; ++n) previous_row_.push_back(previous + n);
+    n_active[static_cast<std::size_t>(t)] = std::min(n_end, whole.n_active(t)) - n_begin;
   }
+  assign(n_active.data(), n_steps, n_end - n_begin);
+  first_sequence_ = n_begin;
+  for (Index t = 0; t < n_steps; ++t) whole_row_.push_back(whole.offset(t) + n_begin);
 }
 
 std::vector<Index> PackedBatch::split(Index n_blocks) const {

@@ -5,9 +5,11 @@
 // length 0 has no row.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "base/index.hpp"
+#include "base/parallel.hpp"
 
 namespace lstmcore {
 
@@ -27,7 +29,7 @@ class PackedBatch {
   Index length(Index n) const noexcept { return length_[static_cast<std::size_t>(n)]; }
 
   // A history holds the N initial states first and then the R rows of the batch, so that t = 0 is
-  // no special case: h_{t-1} of row r stands at history row previous_row(r), h_t at N + r.
+  // no special case.
   Index n_history_rows() const noexcept { return n_sequences_ + n_rows_; }
   Index history_row(Index t) const noexcept { return n_sequences_ + offset(t); }
   Index previous_history_row(Index t) const noexcept { return t == 0 ? 0 : history_row(t - 1); }
@@ -35,10 +37,18 @@ class PackedBatch {
   Index final_history_row(Index n) const noexcept {
     return length(n) == 0 ? n : history_row(length(n) - 1) + n;
   }
-  // previous_row for all rows, or null when all lengths are equal and it is the row itself.
-  const Index* previous_rows() const noexcept {
-    return previous_row_.empty() ? nullptr : previous_row_.data();
+  // Whether all sequences are equally long: then h_{t-1} of row r stands at history row r.
+  bool is_even() const noexcept { return n_rows_ == n_sequences_ * n_steps(); }
+
+  // Where the rows of step t begin in the batch that this is a part of, and its first sequence.
+  bool is_part() const noexcept { return !whole_row_.empty(); }
+  Index whole_row(Index t) const noexcept {
+    return is_part() ? whole_row_[static_cast<std::size_t>(t)] : offset(t);
   }
+  Index first_sequence() const noexcept { return first_sequence_; }
+
+  // The sequences [n_begin, n_end) of another batch.
+  void assign_part(const PackedBatch& whole, Index n_begin, Index n_end);
 
   // Boundaries of `n_blocks` runs of sequences with about the same number of rows each.
   std::vector<Index> split(Index n_blocks) const;
@@ -49,7 +59,59 @@ class PackedBatch {
   std::vector<Index> n_active_;
   std::vector<Index> offset_;
   std::vector<Index> length_;
-  std::vector<Index> previous_row_;
+  Index first_sequence_ = 0;
+  std::vector<Index> whole_row_;
+};
+
+// Runs body(n_begin, n_end) for runs of sequences, one for each worker. Nothing is allocated where
+// there is but one, as for the parts below: what runs on a helper must not throw.
+template <class Body>
+void each_run(const PackedBatch& batch, Workers& workers, Body&& body) {
+  if (workers.size() == 1) {
+    body(Index{0}, batch.n_sequences());
+  } else {
+    workers.each_between(batch.split(workers.size()), body);
+  }
+}
+
+// Runs body(part, workers) for every part: one by all workers, several by one each.
+template <class Parts, class Body>
+void each_part(Parts& parts, Workers& workers, Body&& body) {
+  if (parts.size() == 1) {
+    body(parts.front(), workers);
+    return;
+  }
+  workers.each(static_cast<Index>(parts.size()), [&](Index i) {
+    Workers alone(1);
+    body(parts[static_cast<std::size_t>(i)], alone);
+  });
+}
+
+// The batch, cut at `bounds`, into parts that have a PackedBatch `batch`.
+template <class Part>
+void assign_parts(std::vector<Part>& parts, const PackedBatch& whole,
+                  const std::vector<Index>& bounds) {
+  parts.resize(std::max<std::size_t>(bounds.size(), 2) - 1);
+  if (parts.size() == 1) {
+    parts.front().batch = whole;
+    return;
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    parts[i].batch.assign_part(whole, bounds[i], bounds[i + 1]);
+  }
+}
+
+// A matrix with a row for each row of a batch; or of the batch that it is a part of.
+template <class Scalar>
+struct BatchRows {
+  Scalar* data;
+  Index stride;
+  bool of_whole;
+
+  // The first row of step t.
+  Scalar* at(const PackedBatch& batch, Index t) const noexcept {
+    return data + (of_whole ? batch.whole_row(t) : batch.offset(t)) * stride;
+  }
 };
 
 }  // namespace lstmcore

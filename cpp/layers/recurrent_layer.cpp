@@ -50,14 +50,14 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const Scalar* x, Index x_stride,
+void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
                                      LayerWorkspace<Scalar>& w, Index n_begin,
                                      Index n_end) const noexcept {
   for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
     for (std::size_t group = 0; group < groups_.size(); ++group) {
       CellForward<Scalar> step = forward_step(batch, w, group, t, n_begin, n_end);
-      step.x = x + (batch.offset(t) + n_begin) * x_stride;
-      step.x_stride = x_stride;
+      step.x = x.at(batch, t) + n_begin * x.stride;
+      step.x_stride = x.stride;
       groups_[group].functions().forward(step);
     }
   }
@@ -126,8 +126,8 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
 
 template <class Scalar>
 CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
-    const PackedBatch& batch, const Scalar* dy, LayerWorkspace<Scalar>& w, std::size_t group,
-    Index t, Index n_begin, Index n_end) const noexcept {
+    const PackedBatch& batch, const BatchRows<const Scalar>& dy, LayerWorkspace<Scalar>& w,
+    std::size_t group, Index t, Index n_begin, Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
   const Index R = batch.n_rows();
   const Index row = batch.offset(t) + n_begin;
@@ -136,7 +136,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   CellBackward<Scalar> step{};
   step.rows = std::min(n_end, batch.n_active(t)) - n_begin;
   step.block_end = n_blocks_;
-  step.dy = dy == nullptr ? nullptr : dy + row * Hp;
+  step.dy = dy.data == nullptr ? nullptr : dy.at(batch, t) + n_begin * Hp;
   step.dh = w.dh.data() + n_begin * Hp;
   step.h_stride = Hp;
   step.h_prev = w.h.data() + previous * Hp;
@@ -175,9 +175,8 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::input_gradient(const PackedBatch& batch,
                                             const LayerWorkspace<Scalar>& w, Index row, Index rows,
                                             Scalar* dx) const noexcept {
-  Scalar* to = dx + row * n_input_blocks_ * B;
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    groups_[group].input_gradient(w.groups[group], batch.n_rows(), row, rows, group > 0, to);
+    groups_[group].input_gradient(w.groups[group], batch.n_rows(), row, rows, group > 0, dx);
   }
 }
 
@@ -197,9 +196,10 @@ Steps RecurrentLayer<Scalar>::steps_before(const PackedBatch& batch, Index t_end
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps, const Scalar* dy,
-                                      Scalar* dx, LayerWorkspace<Scalar>& w, Index n_begin,
-                                      Index n_end) const noexcept {
+void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps,
+                                      const BatchRows<const Scalar>& dy,
+                                      const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w,
+                                      Index n_begin, Index n_end) const noexcept {
   if (n_begin >= n_end) return;
   for (Index t = std::min(steps.end, batch.length(n_begin)) - 1; t >= steps.begin; --t) {
     Index rows = 0;
@@ -209,13 +209,16 @@ void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps, con
       hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_blocks_);
       rows = step.rows;
     }
-    if (dx != nullptr) input_gradient(batch, w, batch.offset(t) + n_begin, rows, dx);
+    if (dx.data == nullptr) continue;
+    input_gradient(batch, w, batch.offset(t) + n_begin, rows,
+                   dx.at(batch, t) + n_begin * dx.stride);
   }
 }
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps steps,
-                                               const Scalar* dy, Scalar* dx,
+                                               const BatchRows<const Scalar>& dy,
+                                               const BatchRows<Scalar>& dx,
                                                LayerWorkspace<Scalar>& w,
                                                Workers& workers) const noexcept {
   const Index N = batch.n_sequences();
@@ -241,62 +244,92 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
       groups_[group_of(task)].functions().backward(step);
     });
   }
-  if (dx == nullptr) return;
+  if (dx.data == nullptr) return;
   const Index first_row = batch.offset(steps.begin);
   workers.each_range(batch.row_end(steps.end - 1) - first_row, 6, [&](Index begin, Index end) {
-    input_gradient(batch, w, first_row + begin, end - begin, dx);
+    const Index row = first_row + begin;
+    input_gradient(batch, w, row, end - begin, dx.data + row * dx.stride);
   });
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::clear_gradients(LayerWorkspace<Scalar>& w,
-                                             Workers& workers) const noexcept {
-  workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-      groups_[group].clear_gradients(w.groups[group], begin, end);
-    }
-  });
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Steps steps,
-                                                  const Scalar* x, Index x_stride,
-                                                  LayerWorkspace<Scalar>& w,
-                                                  Workers& workers) const noexcept {
-  const Index Hp = padded_hidden_size();
-  const Index row = batch.offset(steps.begin);
-  const Index rows = batch.row_end(steps.end - 1) - row;
-  const GatheredRows<Scalar> inputs{x + row * x_stride, x_stride, nullptr};
-  const Index* previous = batch.previous_rows();
-  const GatheredRows<Scalar> hidden = previous == nullptr
-                                          ? GatheredRows<Scalar>{w.h.data() + row * Hp, Hp, nullptr}
-                                          : GatheredRows<Scalar>{w.h.data(), Hp, previous + row};
-  const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
-  const auto accumulate = [&](Index block_begin, Index block_end, Index begin, Index end) {
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-      groups_[group].accumulate_gradients(w.groups[group], batch.n_rows(), row, rows, inputs,
-                                          multiplies_reset(group) ? reset : hidden, block_begin,
-                                          block_end, begin, end);
-    }
-  };
-  const Index columns = groups_.front().n_columns();
-  // By units where they share out evenly: gate gradients are then read by one thread alone.
-  if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
-    workers.each_range(n_blocks_, 1,
-                       [&](Index begin, Index end) { accumulate(begin, end, 0, columns); });
-  } else {
-    workers.each_range(columns, 6,
-                       [&](Index begin, Index end) { accumulate(0, n_blocks_, begin, end); });
+void RecurrentLayer<Scalar>::clear_gradients(LayerWorkspace<Scalar>& w) const noexcept {
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    groups_[group].clear_gradients(w.groups[group]);
   }
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::get_gradients(const LayerWorkspace<Scalar>& w, Scalar* gradient,
-                                           Workers& workers) const noexcept {
+void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps steps,
+                                              const BatchRows<const Scalar>& x,
+                                              LayerWorkspace<Scalar>& w,
+                                              const GradientRange& range) const noexcept {
+  const Index Hp = padded_hidden_size();
+  // x_rows and previous say where x_t and h_{t-1} of each row stand; null where side by side.
+  const auto add = [&](Index row, Index rows, const Index* x_rows, const Index* previous) {
+    const GatheredRows<Scalar> inputs{x_rows == nullptr ? x.data + row * x.stride : x.data,
+                                      x.stride, x_rows};
+    const GatheredRows<Scalar> hidden{previous == nullptr ? w.h.data() + row * Hp : w.h.data(), Hp,
+                                      previous};
+    const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      groups_[group].accumulate_gradients(w.groups[group], batch.n_rows(), row, rows, inputs,
+                                          multiplies_reset(group) ? reset : hidden, range);
+    }
+  };
+  const bool gathers = x.of_whole && batch.is_part();
+  const Index first_row = batch.offset(steps.begin);
+  const Index last_row = batch.row_end(steps.end - 1);
+  if (!gathers && batch.is_even()) {
+    add(first_row, last_row - first_row, nullptr, nullptr);
+    return;
+  }
+  constexpr Index kRows = 256;
+  Index x_rows[kRows];
+  Index previous[kRows];
+  Index n = 0;
+  Index row = first_row;
+  for (Index t = steps.begin; t < steps.end; ++t) {
+    for (Index i = 0; i < batch.n_active(t); ++i) {
+      x_rows[n] = (gathers ? batch.whole_row(t) : batch.offset(t)) + i;
+      previous[n] = batch.previous_history_row(t) + i;
+      if (++n < kRows && row + n < last_row) continue;
+      add(row, n, x_rows, previous);
+      row += n;
+      n = 0;
+    }
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Steps steps,
+                                                  const BatchRows<const Scalar>& x,
+                                                  LayerWorkspace<Scalar>& w,
+                                                  Workers& workers) const noexcept {
+  const Index columns = groups_.front().n_columns();
+  // By units where they share out evenly: gate gradients are then read by one thread alone.
+  if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
+    workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+      accumulate_range(batch, steps, x, w, {begin, end, 0, columns});
+    });
+  } else {
+    workers.each_range(columns, 6, [&](Index begin, Index end) {
+      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end});
+    });
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerWorkspace<Scalar>*>& parts,
+                                           Scalar* gradient, Workers& workers) const noexcept {
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
     for (Index block = begin; block < end; ++block) {
       for (std::size_t group = 0; group < groups_.size(); ++group) {
-        groups_[group].unpack_gradient(w.groups[group], block, gradient, gradient + hidden_offset_,
+        GroupWorkspace<Scalar>& sum = parts.front()->groups[group];
+        for (std::size_t part = 1; part < parts.size(); ++part) {
+          groups_[group].add_gradient(parts[part]->groups[group], sum, block);
+        }
+        groups_[group].unpack_gradient(sum, block, gradient, gradient + hidden_offset_,
                                        gradient + bias_offset_);
       }
     }

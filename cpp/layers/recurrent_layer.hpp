@@ -68,34 +68,40 @@ class RecurrentLayer {
                           Scalar* dc_0) const noexcept;
 
   // Copies for whoever looks inside, before BPTT: gates (R, n_gates, H) in the order of the
-  // parameters, and cell states (R, H).
+  // parameters, and cell states (R, H), R of the whole batch.
   void get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
                  Scalar* c) const noexcept;
 
-  // All time steps of the sequences [n_begin, n_end). x (R, I) with row stride x_stride.
-  void forward(const PackedBatch& batch, const Scalar* x, Index x_stride, LayerWorkspace<Scalar>& w,
-               Index n_begin, Index n_end) const noexcept;
+  // All time steps of the sequences [n_begin, n_end). x (R, I).
+  void forward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
+               LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   // BPTT goes from the end to the beginning in runs of steps, and after each run takes what its
   // gate gradients add to the gradient of the parameters, while they are in cache. The run that
   // ends before step t_end depends on the batch alone, and so does the order of every sum.
   Steps steps_before(const PackedBatch& batch, Index t_end) const noexcept;
-  // dy (R, Hp) or null; dx (R, I padded to B) is written unless null.
-  void backward(const PackedBatch& batch, Steps steps, const Scalar* dy, Scalar* dx,
-                LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  void clear_gradients(LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
+  // dy (R, Hp); dx (R, I padded to B) is written; null where there is none.
+  void backward(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& dy,
+                const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w, Index n_begin,
+                Index n_end) const noexcept;
+  void clear_gradients(LayerWorkspace<Scalar>& w) const noexcept;
   // Adds, for each parameter, one sum over the rows of these steps in ascending order.
-  void accumulate_gradients(const PackedBatch& batch, Steps steps, const Scalar* x, Index x_stride,
+  void accumulate_gradients(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& x,
                             LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
-  void get_gradients(const LayerWorkspace<Scalar>& w, Scalar* gradient,
+  // The sum over the parts of a batch, in their order; what is in `parts` is used up.
+  void get_gradients(const std::vector<LayerWorkspace<Scalar>*>& parts, Scalar* gradient,
                      Workers& workers) const noexcept;
 
   // Forward and backward for the whole batch, all workers on one step at a time, each with some of
   // the hidden units: for few sequences, and for weights that no thread can keep in its own cache.
   void forward_together(const PackedBatch& batch, const Scalar* x, Index x_stride,
                         LayerWorkspace<Scalar>& w, Workers& workers) const;
-  void backward_together(const PackedBatch& batch, Steps steps, const Scalar* dy, Scalar* dx,
-                         LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
+  void backward_together(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& dy,
+                         const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w,
+                         Workers& workers) const noexcept;
 
+  // h_t of the sequences [n_begin, n_end) into y (R, H) of the whole batch.
+  void get_output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* y,
+                  Index n_begin, Index n_end) const noexcept;
   // h_t of all rows (R, Hp).
   const Scalar* output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
     return w.h.data() + batch.n_sequences() * padded_hidden_size();
@@ -109,7 +115,7 @@ class RecurrentLayer {
   CellForward<Scalar> forward_step(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
                                    std::size_t group, Index t, Index n_begin,
                                    Index n_end) const noexcept;
-  CellBackward<Scalar> backward_step(const PackedBatch& batch, const Scalar* dy,
+  CellBackward<Scalar> backward_step(const PackedBatch& batch, const BatchRows<const Scalar>& dy,
                                      LayerWorkspace<Scalar>& w, std::size_t group, Index t,
                                      Index n_begin, Index n_end) const noexcept;
   // How many hidden blocks of a step with that many rows a second thread should at least get.
@@ -121,10 +127,14 @@ class RecurrentLayer {
                        Index block_end) const noexcept;
   void input_gradient(const PackedBatch& batch, const LayerWorkspace<Scalar>& w, Index row,
                       Index rows, Scalar* dx) const noexcept;
+  void accumulate_range(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& x,
+                        LayerWorkspace<Scalar>& w, const GradientRange& range) const noexcept;
 
   Index cell_stride(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
     return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;
   }
+  void get_gates_of_row(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Index row,
+                        Index to, Scalar* gates, Scalar* c) const noexcept;
   // Whether the group multiplies r h_{t-1}, which the group before it made.
   bool multiplies_reset(std::size_t group) const noexcept { return group > 0; }
 

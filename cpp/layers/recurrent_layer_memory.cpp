@@ -153,23 +153,48 @@ void RecurrentLayer<Scalar>::get_state_gradient(const LayerWorkspace<Scalar>& w,
 }
 
 template <class Scalar>
+void RecurrentLayer<Scalar>::get_output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                                        Scalar* y, Index n_begin, Index n_end) const noexcept {
+  const Index H = hidden_size_;
+  const Index Hp = padded_hidden_size();
+  for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
+    const Index rows = std::min(n_end, batch.n_active(t)) - n_begin;
+    const Scalar* from = w.h.data() + (batch.history_row(t) + n_begin) * Hp;
+    Scalar* to = y + (batch.whole_row(t) + n_begin) * H;
+    if (H == Hp) {
+      std::copy_n(from, rows * H, to);
+      continue;
+    }
+    for (Index row = 0; row < rows; ++row) std::copy_n(from + row * Hp, H, to + row * H);
+  }
+}
+
+template <class Scalar>
 void RecurrentLayer<Scalar>::get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch,
                                        Scalar* gates, Scalar* c) const noexcept {
-  const Index R = batch.n_rows();
-  for (Index row = 0; row < R; ++row) {
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-      const Index G = groups_[group].n_gates();
-      for (Index gate = 0; gate < G; ++gate) {
-        const Index number = groups_[group].rows().input[gate];
-        if (number < 0) continue;
-        unblock_row(w.groups[group].gates.data() + gate * B, R * G * B, G * row, hidden_size_,
-                    n_blocks_, gates + (row * cell_.n_gates() + number) * hidden_size_);
-      }
+  for (Index t = 0; t < batch.n_steps(); ++t) {
+    for (Index n = 0; n < batch.n_active(t); ++n) {
+      get_gates_of_row(w, batch, batch.offset(t) + n, batch.whole_row(t) + n, gates, c);
     }
-    if (!cell_.has_cell_state()) continue;
-    unblock_row(w.c.data(), cell_stride(w, batch), batch.n_sequences() + row, hidden_size_,
-                n_blocks_, c + row * hidden_size_);
   }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
+                                              const PackedBatch& batch, Index row, Index to,
+                                              Scalar* gates, Scalar* c) const noexcept {
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    const Index G = groups_[group].n_gates();
+    for (Index gate = 0; gate < G; ++gate) {
+      const Index number = groups_[group].rows().input[gate];
+      if (number < 0) continue;
+      unblock_row(w.groups[group].gates.data() + gate * B, batch.n_rows() * G * B, G * row,
+                  hidden_size_, n_blocks_, gates + (to * cell_.n_gates() + number) * hidden_size_);
+    }
+  }
+  if (!cell_.has_cell_state()) return;
+  unblock_row(w.c.data(), cell_stride(w, batch), batch.n_sequences() + row, hidden_size_, n_blocks_,
+              c + to * hidden_size_);
 }
 
 template class RecurrentLayer<float>;

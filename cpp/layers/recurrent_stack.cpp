@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace lstmcore {
+namespace {
+
+// Bytes of weights that a thread can't keep in its own cache beside what it works on.
+constexpr double kBeyondOwnCache = 1 << 20;
+
+}  // namespace
 
 template <class Scalar>
 RecurrentStack<Scalar>::RecurrentStack(const CellSpec& cell, Index input_size,
@@ -56,15 +62,15 @@ void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
 }
 
 template <class Scalar>
-typename RecurrentStack<Scalar>::Input RecurrentStack<Scalar>::layer_input(
+BatchRows<const Scalar> RecurrentStack<Scalar>::layer_input(
     Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
     const StackWorkspace<Scalar>& w) const noexcept {
-  if (l == 0) return {x, input_size()};
+  if (l == 0) return {x, input_size(), true};
   const RecurrentLayer<Scalar>& below = layer(l - 1);
   const auto index = static_cast<std::size_t>(l);
   const Scalar* input =
       dropout.active() ? w.dropped[index].data() : below.output(w.layers[index - 1], batch);
-  return {input, below.padded_hidden_size()};
+  return {input, below.padded_hidden_size(), false};
 }
 
 namespace {
@@ -103,14 +109,13 @@ void RecurrentStack<Scalar>::drop_input_gradient(Index l, const PackedBatch& bat
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::forward(const PackedBatch& batch, const Scalar* x,
-                                     const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                     Index n_begin, Index n_end) const noexcept {
+void RecurrentStack<Scalar>::forward_apart(const PackedBatch& batch, const Scalar* x,
+                                           const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                           Index n_begin, Index n_end) const noexcept {
   for (Index l = 0; l < n_layers(); ++l) {
     drop_input(l, batch, dropout, w, n_begin, n_end);
-    const Input input = layer_input(l, batch, x, dropout, w);
-    layer(l).forward(batch, input.x, input.stride, w.layers[static_cast<std::size_t>(l)], n_begin,
-                     n_end);
+    layer(l).forward(batch, layer_input(l, batch, x, dropout, w),
+                     w.layers[static_cast<std::size_t>(l)], n_begin, n_end);
   }
 }
 
@@ -121,11 +126,10 @@ bool RecurrentStack<Scalar>::works_together(const PackedBatch& batch,
   // inference apart and together: H 1536 N 8 85 and 178, H 1024 N 16 156 and 217, N 64 201 and 218;
   // H 512 N 16 226 and 224; H 256 N 4 153 and 208, N 8 219 and 216; H 128 N 4 136 and 130.
   constexpr double kBeyondCache = 16 << 20;  // bytes that the threads had better read only once
-  constexpr double kBeyondOwnCache = 1 << 20;
   const Index N = batch.n_sequences();
-  const double weight_bytes = multiply_adds_per_row() * sizeof(Scalar);
-  return N == 1 || weight_bytes > kBeyondCache ||
-         (weight_bytes > kBeyondOwnCache && N < Index{4} * n_threads);
+  if (batch.is_part()) return false;
+  return N == 1 || weight_bytes() > kBeyondCache ||
+         (weight_bytes() > kBeyondOwnCache && N < Index{4} * n_threads);
 }
 
 template <class Scalar>
@@ -139,46 +143,57 @@ void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch, const Sc
         drop_input(l, batch, dropout, w, n_begin, n_end);
       });
     }
-    const Input input = layer_input(l, batch, x, dropout, w);
-    layer(l).forward_together(batch, input.x, input.stride, w.layers[static_cast<std::size_t>(l)],
-                              workers);
+    const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
+    layer(l).forward_together(batch, input.data, input.stride,
+                              w.layers[static_cast<std::size_t>(l)], workers);
   }
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x, const Scalar* dy,
-                                      Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                      Scalar* gradient, Workers& workers) const {
+void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
+                                      const BatchRows<const Scalar>& dy, Scalar* dx,
+                                      const Dropout& dropout, StackWorkspace<Scalar>& w,
+                                      Workers& workers) const {
   const bool together = works_together(batch, workers.size());
-  const std::vector<Index> cuts = split(batch, workers.size());
-  Scalar* gradient_end = gradient + n_parameters_;
+  BatchRows<const Scalar> dy_here = dy;
   for (Index l = n_layers() - 1; l >= 0; --l) {
     const RecurrentLayer<Scalar>& here = layer(l);
     auto& memory = w.layers[static_cast<std::size_t>(l)];
-    const Input input = layer_input(l, batch, x, dropout, w);
-    Scalar* dx_here = l == 0 ? dx : w.dx[static_cast<std::size_t>(l)].data();
-    here.clear_gradients(memory, workers);
+    const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
+    Scalar* dx_data = l == 0 ? dx : w.dx[static_cast<std::size_t>(l)].data();
+    const BatchRows<Scalar> dx_here{dx_data, round_up(here.input_size(), kBlock<Scalar>), l == 0};
+    here.clear_gradients(memory);
     Index t_end = batch.n_steps();
     while (t_end > 0) {
       const Steps steps = here.steps_before(batch, t_end);
       if (together) {
-        here.backward_together(batch, steps, dy, dx_here, memory, workers);
+        here.backward_together(batch, steps, dy_here, dx_here, memory, workers);
       } else {
-        workers.each_between(cuts, [&](Index n_begin, Index n_end) {
-          here.backward(batch, steps, dy, dx_here, memory, n_begin, n_end);
+        each_run(batch, workers, [&](Index n_begin, Index n_end) {
+          here.backward(batch, steps, dy_here, dx_here, memory, n_begin, n_end);
         });
       }
-      here.accumulate_gradients(batch, steps, input.x, input.stride, memory, workers);
+      here.accumulate_gradients(batch, steps, input, memory, workers);
       t_end = steps.begin;
     }
-    gradient_end -= here.n_parameters();
-    here.get_gradients(memory, gradient_end, workers);
     if (l > 0 && dropout.active()) {
       workers.each_range(batch.n_sequences(), 1, [&](Index n_begin, Index n_end) {
-        drop_input_gradient(l, batch, dropout, dx_here, n_begin, n_end);
+        drop_input_gradient(l, batch, dropout, dx_data, n_begin, n_end);
       });
     }
-    dy = dx_here;
+    dy_here = {dx_data, dx_here.stride, false};
+  }
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::get_gradients(const std::vector<StackWorkspace<Scalar>*>& parts,
+                                           Scalar* gradient, Workers& workers) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    std::vector<LayerWorkspace<Scalar>*> of_layer;
+    of_layer.reserve(parts.size());
+    for (StackWorkspace<Scalar>* part : parts) of_layer.push_back(&part->layers[l]);
+    layers_[l].get_gradients(of_layer, gradient, workers);
+    gradient += layers_[l].n_parameters();
   }
 }
 
@@ -192,13 +207,22 @@ double RecurrentStack<Scalar>::multiply_adds_per_row() const noexcept {
 }
 
 template <class Scalar>
-std::vector<Index> RecurrentStack<Scalar>::split(const PackedBatch& batch, int n_threads) const {
+std::vector<Index> RecurrentStack<Scalar>::parts(const PackedBatch& batch, int n_threads) const {
   constexpr double kCacheBytes = 512 * 1024;
-  constexpr Index kSequences = 96;
-  const double weight_bytes = multiply_adds_per_row() * sizeof(Scalar);
+  constexpr Index kSequences = 96;  // small enough that the states of one stay in cache
+  if (works_together(batch, n_threads)) return {0, batch.n_sequences()};
   const Index share = ceil_div(batch.n_sequences(), n_threads);
-  const Index per_thread = weight_bytes > kCacheBytes ? 1 : ceil_div(share, kSequences);
+  const Index per_thread = weight_bytes() > kCacheBytes ? 1 : ceil_div(share, kSequences);
   return batch.split(std::max<Index>(1, n_threads * per_thread));
+}
+
+template <class Scalar>
+std::vector<Index> RecurrentStack<Scalar>::gradient_parts(const PackedBatch& batch) const {
+  constexpr Index kSequences = 16;
+  constexpr Index kMost = 16;  // each holds the gradient of all parameters
+  constexpr double kLargeWeights = 4 << 20;
+  if (weight_bytes() > kLargeWeights) return {0, batch.n_sequences()};
+  return batch.split(std::clamp(ceil_div(batch.n_sequences(), kSequences), Index{1}, kMost));
 }
 
 int useful_threads(double multiply_adds, int n_threads) noexcept {

@@ -40,38 +40,59 @@ class RecurrentStack {
                const Dropout& dropout) const;
   void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch) const;
 
-  // All layers and steps of the sequences [n_begin, n_end), from the initial states in w.
+  // How a batch is cut into parts, each in memory of its own: no thread writes near what another
+  // one works on, which costs dearly where cores don't share a cache. In inference a part for each
+  // thread. For a gradient the parts depend on the batch alone, as its sum over them does; where
+  // the weights are large the batch is one part, and all threads work on it.
+  std::vector<Index> parts(const PackedBatch& batch, int n_threads) const;
+  std::vector<Index> gradient_parts(const PackedBatch& batch) const;
+
+  // All layers and steps of a part: before(n_begin, n_end) sets the initial states of some
+  // sequences, after(n_begin, n_end) finds them done. x (R, I) of the whole batch.
+  template <class Before, class After>
   void forward(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
-               StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  // Whether all workers should go through the batch together, step by step, and not each with
+               StackWorkspace<Scalar>& w, Workers& workers, Before&& before, After&& after) const {
+    if (works_together(batch, workers.size())) {
+      before(Index{0}, batch.n_sequences());
+      forward_together(batch, x, dropout, w, workers);
+      each_run(batch, workers, after);
+      return;
+    }
+    each_run(batch, workers, [&](Index n_begin, Index n_end) {
+      before(n_begin, n_end);
+      forward_apart(batch, x, dropout, w, n_begin, n_end);
+      after(n_begin, n_end);
+    });
+  }
+  // From the state gradients in w and dy (R, Hp of the top layer, or null) to dx (R, I padded to
+  // the block, of the whole batch, or null) and the gradient panels. One worker for a part.
+  void backward(const PackedBatch& batch, const Scalar* x, const BatchRows<const Scalar>& dy,
+                Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w,
+                Workers& workers) const;
+  // The gradient of the parameters: the sum over the parts, in their order.
+  void get_gradients(const std::vector<StackWorkspace<Scalar>*>& parts, Scalar* gradient,
+                     Workers& workers) const;
+
+  // Multiply-adds of the matrix products for one row of input, forward.
+  double multiply_adds_per_row() const noexcept;
+
+ private:
+  // Whether all workers should go through a part together, step by step, and not each with
   // sequences of its own. The bits are the same.
   bool works_together(const PackedBatch& batch, int n_threads) const noexcept;
   void forward_together(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                         StackWorkspace<Scalar>& w, Workers& workers) const;
-  // BPTT of the whole batch, from the state gradients in w and dy (R, Hp of the top layer, or null)
-  // to dx (R, I padded to the block, or null) and the gradient of the parameters.
-  void backward(const PackedBatch& batch, const Scalar* x, const Scalar* dy, Scalar* dx,
-                const Dropout& dropout, StackWorkspace<Scalar>& w, Scalar* gradient,
-                Workers& workers) const;
-
-  // Multiply-adds of the matrix products for one row of input, forward.
-  double multiply_adds_per_row() const noexcept;
-  // Boundaries of the runs of sequences that a batch is cut into: enough for the threads, and small
-  // enough that the states of one stay in cache where the weights do too.
-  std::vector<Index> split(const PackedBatch& batch, int n_threads) const;
-
- private:
-  struct Input {
-    const Scalar* x;
-    Index stride;
-  };
+  void forward_apart(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+                     StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  double weight_bytes() const noexcept { return multiply_adds_per_row() * sizeof(Scalar); }
   // What layer l > 0 reads, and the gradient of it, pass through dropout.
   void drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
                   StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   void drop_input_gradient(Index l, const PackedBatch& batch, const Dropout& dropout, Scalar* dx,
                            Index n_begin, Index n_end) const noexcept;
-  Input layer_input(Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
-                    const StackWorkspace<Scalar>& w) const noexcept;
+  BatchRows<const Scalar> layer_input(Index l, const PackedBatch& batch, const Scalar* x,
+                                      const Dropout& dropout,
+                                      const StackWorkspace<Scalar>& w) const noexcept;
 
   std::vector<RecurrentLayer<Scalar>> layers_;
   Index n_parameters_ = 0;

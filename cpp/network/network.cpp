@@ -49,72 +49,96 @@ void Network<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept 
 }
 
 template <class Scalar>
-void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, bool training,
-                              const Dropout& dropout) const {
+void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds,
+                                   bool keep, const Dropout& dropout) const {
   const Index N = w.batch.n_sequences();
-  stack_.reserve(w.stack, w.batch, training, dropout);
+  lstmcore::assign_parts(w.parts, w.batch, bounds);
+  for (NetworkPart<Scalar>& part : w.parts) {
+    stack_.reserve(part.stack, part.batch, keep, dropout);
+  }
   w.pooled.reserve(checked_product(N, width()));
   w.scores.reserve(checked_product(N, padded_outputs()));
   if (spec_.pooling == Pooling::kMax) w.argmax.reserve(checked_product(N, width()));
-  if (!training) return;
-  stack_.reserve_gradients(w.stack, w.batch);
+}
+
+template <class Scalar>
+void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, int n_threads) const {
+  assign_parts(w, stack_.parts(w.batch, n_threads), false, Dropout{});
+}
+
+template <class Scalar>
+void Network<Scalar>::reserve_for_gradient(NetworkWorkspace<Scalar>& w,
+                                           const Dropout& dropout) const {
+  const Index N = w.batch.n_sequences();
+  assign_parts(w, stack_.gradient_parts(w.batch), true, dropout);
+  for (NetworkPart<Scalar>& part : w.parts) {
+    stack_.reserve_gradients(part.stack, part.batch);
+    if (spec_.pooling == Pooling::kLast) continue;
+    part.dy.reserve(checked_product(part.batch.n_rows(), width()));
+  }
   w.dscores.reserve(checked_product(N, padded_outputs()));
   w.dpooled.reserve(checked_product(N, width()));
   w.head_gradient_panels.reserve(head_.gradient_panel_size());
-  if (spec_.pooling != Pooling::kLast) w.dy.reserve(checked_product(w.batch.n_rows(), width()));
 }
 
 template <class Scalar>
-void Network<Scalar>::start(NetworkWorkspace<Scalar>& w, Index n_begin,
-                            Index n_end) const noexcept {
+void Network<Scalar>::start(NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept {
   for (Index l = 0; l < stack_.n_layers(); ++l) {
-    stack_.layer(l).set_initial_state(w.stack.layers[static_cast<std::size_t>(l)], w.batch, nullptr,
-                                      nullptr, n_begin, n_end);
+    stack_.layer(l).set_initial_state(part.stack.layers[static_cast<std::size_t>(l)], part.batch,
+                                      nullptr, nullptr, n_begin, n_end);
   }
 }
 
 template <class Scalar>
-void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
-                            Index n_end) const noexcept {
-  Scalar* pooled = w.pooled.data() + n_begin * width();
-  pooling_forward(spec_.pooling, w.batch, w.stack.layers.back().h.data(), width(), w.pooled.data(),
-                  w.argmax.data(), n_begin, n_end);
+void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                            NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept {
+  const Index first = part.batch.first_sequence();
+  Scalar* pooled = w.pooled.data() + first * width();
+  pooling_forward(spec_.pooling, part.batch, part.stack.layers.back().h.data(), width(), pooled,
+                  w.argmax.data() + first * width(), n_begin, n_end);
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
-      Scalar* row = w.pooled.data() + n * width();
+      Scalar* row = pooled + n * width();
       dropout.apply(n, stack_.n_layers(), 0, width(), row, row);
     }
   }
-  head_.forward(pooled, w.scores.data() + n_begin * padded_outputs(), n_end - n_begin);
+  head_.forward(pooled + n_begin * width(), w.scores.data() + (first + n_begin) * padded_outputs(),
+                n_end - n_begin);
 }
 
 template <class Scalar>
 void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                                    Index n_begin, Index n_end) const noexcept {
-  head_.backward(w.dscores.data() + n_begin * padded_outputs(),
-                 w.dpooled.data() + n_begin * width(), n_end - n_begin);
+                                    NetworkPart<Scalar>& part, Index n_begin,
+                                    Index n_end) const noexcept {
+  const Index first = part.batch.first_sequence();
+  Scalar* dpooled = w.dpooled.data() + first * width();
+  head_.backward(w.dscores.data() + (first + n_begin) * padded_outputs(),
+                 dpooled + n_begin * width(), n_end - n_begin);
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
-      Scalar* row = w.dpooled.data() + n * width();
-      dropout.apply(n, stack_.n_layers(), 0, width(), row, row);
+      Scalar* row = dpooled + n * width();
+      dropout.of_part(first).apply(n, stack_.n_layers(), 0, width(), row, row);
     }
   }
-  pooling_backward(spec_.pooling, w.batch, w.dpooled.data(), width(), w.argmax.data(), w.dy.data(),
-                   n_begin, n_end);
+  pooling_backward(spec_.pooling, part.batch, dpooled, width(), w.argmax.data() + first * width(),
+                   part.dy.data(), n_begin, n_end);
   for (Index l = 0; l < stack_.n_layers(); ++l) {
-    stack_.layer(l).set_state_gradient(w.stack.layers[static_cast<std::size_t>(l)], w.batch,
+    stack_.layer(l).set_state_gradient(part.stack.layers[static_cast<std::size_t>(l)], part.batch,
                                        nullptr, nullptr, n_begin, n_end);
   }
   if (spec_.pooling == Pooling::kLast) {
-    std::copy(w.dpooled.data() + n_begin * width(), w.dpooled.data() + n_end * width(),
-              w.stack.layers.back().dh.data() + n_begin * width());
+    std::copy(dpooled + n_begin * width(), dpooled + n_end * width(),
+              part.stack.layers.back().dh.data() + n_begin * width());
   }
 }
 
 template <class Scalar>
-void Network<Scalar>::backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                               Scalar* dx, Scalar* gradient, Workers& workers) const {
-  stack_.backward(w.batch, x, dy(w), dx, dropout, w.stack, gradient, workers);
+void Network<Scalar>::get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient,
+                                    Workers& workers) const {
+  std::vector<StackWorkspace<Scalar>*> parts;
+  parts.reserve(w.parts.size());
+  for (NetworkPart<Scalar>& part : w.parts) parts.push_back(&part.stack);
+  stack_.get_gradients(parts, gradient, workers);
   head_.weight_gradients(w.pooled.data(), w.dscores.data(), w.batch.n_sequences(),
                          w.head_gradient_panels.data(), gradient + stack_.n_parameters(), workers);
 }
@@ -122,13 +146,12 @@ void Network<Scalar>::backward(const Scalar* x, const Dropout& dropout, NetworkW
 template <class Scalar>
 void Network<Scalar>::predict(const Scalar* x, bool with_link, int n_threads,
                               NetworkWorkspace<Scalar>& w, Scalar* outputs) const {
-  const Dropout none;
-  reserve(w, false, none);
   const int threads = useful_threads(
       stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows()), n_threads);
+  reserve(w, threads);
   const Index K = spec_.n_outputs;
   run_with_workers(threads, [&](Workers& workers) {
-    forward(x, none, w, workers, [&](Index n_begin, Index n_end) {
+    forward(x, w, workers, [&](Index n_begin, Index n_end) {
       for (Index n = n_begin; n < n_end; ++n) {
         std::copy_n(w.scores.data() + n * padded_outputs(), K, outputs + n * K);
         if (with_link) apply_link(spec_.link, outputs + n * K, K);
@@ -161,24 +184,20 @@ template <class Scalar>
 void Network<Scalar>::input_gradient(const Scalar* x, const Scalar* dscores, int n_threads,
                                      NetworkWorkspace<Scalar>& w, Scalar* gradient) const {
   const Dropout none;
-  reserve(w, true, none);
+  reserve_for_gradient(w, none);
   const Index R = w.batch.n_rows();
   const Index I = spec_.input_size;
   const Index K = spec_.n_outputs;
   const Index padded_inputs = round_up(I, kBlock<Scalar>);
   Scalar* dx = w.dx.reserve(checked_product(R, padded_inputs));
-  AlignedBuffer<Scalar> unused;  // the gradient of the parameters
-  Scalar* of_parameters = unused.reserve(n_parameters());
   const double products = 3.0 * stack_.multiply_adds_per_row() * static_cast<double>(R);
   run_with_workers(useful_threads(products, n_threads), [&](Workers& workers) {
-    forward(x, none, w, workers, [&](Index n_begin, Index n_end) {
+    differentiate_layers(x, none, w, dx, workers, [&](Index n_begin, Index n_end) {
       for (Index n = n_begin; n < n_end; ++n) {
         Scalar* row = w.dscores.data() + n * padded_outputs();
         std::fill_n(std::copy_n(dscores + n * K, K, row), padded_outputs() - K, Scalar{0});
       }
-      backward_head(none, w, n_begin, n_end);
     });
-    backward(x, none, w, dx, of_parameters, workers);
   });
   for (Index r = 0; r < R; ++r) std::copy_n(dx + r * padded_inputs, I, gradient + r * I);
 }

@@ -34,15 +34,21 @@ struct NetworkSpec {
 };
 
 template <class Scalar>
-struct NetworkWorkspace {
+struct NetworkPart {
   PackedBatch batch;
   StackWorkspace<Scalar> stack;
+  AlignedBuffer<Scalar> dy;  // (R, Hp) of mean and max pooling
+};
+
+template <class Scalar>
+struct NetworkWorkspace {
+  PackedBatch batch;
+  std::vector<NetworkPart<Scalar>> parts;
   AlignedBuffer<Scalar> pooled;        // (N, Hp) features of the head, after dropout
   AlignedBuffer<std::int32_t> argmax;  // (N, Hp) of max pooling
   AlignedBuffer<Scalar> scores;        // (N, Kp)
   AlignedBuffer<Scalar> dscores;       // (N, Kp)
   AlignedBuffer<Scalar> dpooled;       // (N, Hp)
-  AlignedBuffer<Scalar> dy;            // (R, Hp) of mean and max pooling
   AlignedBuffer<Scalar> dx;            // (R, Ip) where it is asked for
   AlignedBuffer<Scalar> head_gradient_panels;
 };
@@ -61,36 +67,26 @@ class Network {
 
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
-  // Memory for w.batch, in inference or (`training`) with what BPTT needs.
-  void reserve(NetworkWorkspace<Scalar>& w, bool training, const Dropout& dropout) const;
+  // Memory for w.batch: in inference with that many threads, or for the gradient.
+  void reserve(NetworkWorkspace<Scalar>& w, int n_threads) const;
+  void reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout) const;
 
   // The whole batch, from zero initial states: from x to w.scores, and then after_scores(n_begin,
   // n_end) for all sequences.
   template <class AfterScores>
-  void forward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-               Workers& workers, AfterScores&& after_scores) const {
-    const std::vector<Index> cuts = stack_.split(w.batch, workers.size());
-    const bool together = stack_.works_together(w.batch, workers.size());
-    if (together) {
-      start(w, 0, w.batch.n_sequences());
-      stack_.forward_together(w.batch, x, dropout, w.stack, workers);
-    }
-    workers.each_between(cuts, [&](Index n_begin, Index n_end) {
-      if (!together) {
-        start(w, n_begin, n_end);
-        stack_.forward(w.batch, x, dropout, w.stack, n_begin, n_end);
-      }
-      score(dropout, w, n_begin, n_end);
-      after_scores(n_begin, n_end);
+  void forward(const Scalar* x, NetworkWorkspace<Scalar>& w, Workers& workers,
+               AfterScores&& after_scores) const {
+    each_part(w.parts, workers, [&](NetworkPart<Scalar>& part, Workers& its_workers) {
+      forward_part(x, Dropout{}, w, part, its_workers, after_scores);
     });
   }
-  // From w.dscores of some sequences to the gradients of what the stack put out.
-  void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
-                     Index n_end) const noexcept;
-  // From there to the gradient of all parameters.
-  void backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                Scalar* gradient, Workers& workers) const {
-    backward(x, dropout, w, nullptr, gradient, workers);
+  // The same, where compare(n_begin, n_end) turns the scores of some sequences into w.dscores, and
+  // back from there to the gradient of all parameters.
+  template <class Compare>
+  void differentiate(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                     Scalar* gradient, Workers& workers, Compare&& compare) const {
+    differentiate_layers(x, dropout, w, nullptr, workers, compare);
+    get_gradients(w, gradient, workers);
   }
 
   // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
@@ -109,15 +105,45 @@ class Network {
 
  private:
   Index width() const noexcept { return stack_.top().padded_hidden_size(); }
-  // Zero initial states; pooling and head.
-  void start(NetworkWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, Index n_begin,
-             Index n_end) const noexcept;
-  void backward(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w, Scalar* dx,
-                Scalar* gradient, Workers& workers) const;
-  // The gradient of every h_t of the top layer, or null where only the last has one.
-  const Scalar* dy(const NetworkWorkspace<Scalar>& w) const noexcept {
-    return spec_.pooling == Pooling::kLast ? nullptr : w.dy.data();
+  // From x to the gradients of the layers, and to dx (R, I padded to the block) unless it is null.
+  template <class Compare>
+  void differentiate_layers(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                            Scalar* dx, Workers& workers, Compare&& compare) const {
+    each_part(w.parts, workers, [&](NetworkPart<Scalar>& part, Workers& its_workers) {
+      const Index first = part.batch.first_sequence();
+      forward_part(x, dropout, w, part, its_workers, [&](Index n_begin, Index n_end) {
+        compare(n_begin, n_end);
+        backward_head(dropout, w, part, n_begin - first, n_end - first);
+      });
+      stack_.backward(part.batch, x, dy(part), dx, dropout.of_part(first), part.stack, its_workers);
+    });
+  }
+  template <class AfterScores>
+  void forward_part(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                    NetworkPart<Scalar>& part, Workers& workers, AfterScores&& after_scores) const {
+    const Index first = part.batch.first_sequence();
+    const Dropout its_dropout = dropout.of_part(first);
+    stack_.forward(
+        part.batch, x, its_dropout, part.stack, workers,
+        [&](Index n_begin, Index n_end) { start(part, n_begin, n_end); },
+        [&](Index n_begin, Index n_end) {
+          score(its_dropout, w, part, n_begin, n_end);
+          after_scores(first + n_begin, first + n_end);
+        });
+  }
+  void assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds, bool keep,
+                    const Dropout& dropout) const;
+  // For the sequences [n_begin, n_end) of a part: zero initial states; pooling and head; from
+  // w.dscores to the gradients of what the stack put out.
+  void start(NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept;
+  void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, NetworkPart<Scalar>& part,
+             Index n_begin, Index n_end) const noexcept;
+  void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w, NetworkPart<Scalar>& part,
+                     Index n_begin, Index n_end) const noexcept;
+  void get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient, Workers& workers) const;
+  // The gradient of every h_t of the top layer, or none where only the last has one.
+  BatchRows<const Scalar> dy(const NetworkPart<Scalar>& part) const noexcept {
+    return {spec_.pooling == Pooling::kLast ? nullptr : part.dy.data(), width(), false};
   }
 
   NetworkSpec spec_;

@@ -49,7 +49,7 @@ typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare_step(const BatchSequenc
   batch.dropout.rate = spec().dropout;
   batch.dropout.key = Dropout::make_key(run.seed, run.epoch);
   batch.dropout.samples = batch.samples;
-  network_.reserve(workspace_, true, batch.dropout);
+  network_.reserve_for_gradient(workspace_, batch.dropout);
   return batch;
 }
 
@@ -102,11 +102,9 @@ double Trainer<Scalar>::weighted_loss_sum(const Batch& batch,
 template <class Scalar>
 void Trainer<Scalar>::differentiate(const Batch& batch, const Targets<Scalar>& targets,
                                     Scalar* gradient, Workers& workers) {
-  network_.forward(batch.x, batch.dropout, workspace_, workers, [&](Index n_begin, Index n_end) {
-    compare(batch, targets, n_begin, n_end);
-    network_.backward_head(batch.dropout, workspace_, n_begin, n_end);
-  });
-  network_.backward(batch.x, batch.dropout, workspace_, gradient, workers);
+  network_.differentiate(
+      batch.x, batch.dropout, workspace_, gradient, workers,
+      [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
 }
 
 template <class Scalar>
@@ -148,12 +146,12 @@ TrainingSums Trainer<Scalar>::evaluate(const Scalar* parameters,
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
       const Batch batch = prepare(batches, b, x, targets);
       x += workspace_.batch.n_rows() * spec().input_size;
-      network_.reserve(workspace_, false, batch.dropout);
+      network_.reserve(workspace_, workers.size());
       workspace_.dscores.reserve(
           checked_product(workspace_.batch.n_sequences(), network_.padded_outputs()));
-      network_.forward(
-          batch.x, batch.dropout, workspace_, workers,
-          [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
+      network_.forward(batch.x, workspace_, workers, [&](Index n_begin, Index n_end) {
+        compare(batch, targets, n_begin, n_end);
+      });
       sums.loss += weighted_loss_sum(batch, targets);
       sums.weight += batch.weight_sum;
       sums.interrupted = run.interrupted && run.interrupted();
