@@ -38,6 +38,9 @@ def every_model() -> dict[str, Any]:
     models["scaler, not fitted"] = SequenceScaler(n_timesteps=3)
     models["layer"] = layers.LSTM(3, 7, random_state=0)
     models["layers"] = layers.LSTM(3, 5, 2, dtype="float64", random_state=0, n_jobs=1)
+    models["GRU layer"] = layers.GRU(3, 7, 2, random_state=0)
+    models["GRU layer, reset before"] = layers.GRU(3, 4, reset_after=False, dtype="float64")
+    models["RNN layer"] = layers.RNN(3, 7, nonlinearity="relu", random_state=0)
     return models
 
 

@@ -373,3 +373,16 @@ def test_records_of_layers(
     place: str, value: Any, message: str, small: bytes, folder: Path
 ) -> None:
     assert message in refused(changed(small, (place,), value), folder)
+
+
+@pytest.mark.parametrize("value", [1, "yes", None, DROP], ids=str)
+def test_records_of_other_layers(value: Any, folder: Path) -> None:
+    layers.GRU(2, 3).save(folder / "gru")
+    content = changed((folder / "gru").read_bytes(), ("reset_after",), value)
+    assert "not those of GRU" in refused(content, folder)
+    # The other kind of GRU has other parameters.
+    content = changed((folder / "gru").read_bytes(), ("reset_after",), False)
+    assert "parameters" in refused(content, folder)
+    layers.RNN(2, 3).save(folder / "rnn")
+    content = changed((folder / "rnn").read_bytes(), ("nonlinearity",), value)
+    assert "not those of RNN" in refused(content, folder)
