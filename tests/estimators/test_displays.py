@@ -121,3 +121,14 @@ class TestSummary:
             LSTMClassifier().summary()
         with pytest.raises(ValueError, match="n_timesteps must be an int of at least 1, got 0"):
             fitted().summary(n_timesteps=0)
+
+
+def test_displays_of_scikit_learn_take_sequences(plt):
+    from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay
+
+    X, y = ragged_sequences(), targets("binary")
+    display = ConfusionMatrixDisplay.from_estimator(fitted(), X, y)
+    assert display.confusion_matrix.sum() == len(y)
+    model = estimator("one output").fit(X, targets("one output"))
+    residuals = PredictionErrorDisplay.from_estimator(model, X, targets("one output"))
+    assert_array_equal(residuals.y_pred, model.predict(X))
