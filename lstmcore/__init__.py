@@ -1,12 +1,13 @@
 """LSTM networks on the CPU, trained and run by a C++ core behind scikit-learn's fit and predict.
 
 ``LSTMClassifier`` and ``LSTMRegressor`` are scikit-learn estimators for sequences;
-`lstmcore.layers` has the layer alone, for those who build their own.
+`lstmcore.cells` has what their layers may be made of besides, `lstmcore.layers` the layer alone,
+for those who build their own.
 """
 
 from importlib.metadata import version
 
-from lstmcore import interop, layers
+from lstmcore import cells, interop, layers
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._config import show_config
 from lstmcore._containers import from_awkward, from_channels_first, from_padded
@@ -14,7 +15,7 @@ from lstmcore._displays import GateDisplay, LossCurveDisplay
 from lstmcore._ensemble import LSTMEnsemble
 from lstmcore._files_load import load
 from lstmcore._frames import from_long, labels_from_long
-from lstmcore._inference import Gates
+from lstmcore._inference import Gates, GRUGates, RNNStates
 from lstmcore._learning_rate_finder import LearningRateFinder
 from lstmcore._parquet import iter_parquet
 from lstmcore._regressor import LSTMRegressor
@@ -24,6 +25,7 @@ from lstmcore._streaming import StreamState
 __version__ = version("lstmcore")
 
 __all__ = [
+    "GRUGates",
     "GateDisplay",
     "Gates",
     "LSTMClassifier",
@@ -31,9 +33,11 @@ __all__ = [
     "LSTMRegressor",
     "LearningRateFinder",
     "LossCurveDisplay",
+    "RNNStates",
     "SequenceScaler",
     "StreamState",
     "__version__",
+    "cells",
     "from_awkward",
     "from_channels_first",
     "from_long",

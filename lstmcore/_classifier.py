@@ -50,7 +50,9 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         For several labels at once a list holds a dict of 0 and 1 for each
         column, and the factors of a sample are multiplied.
     hidden_size : int or tuple of int, default=64
-        Number of hidden units; a tuple stacks as many LSTM layers, the lowest first.
+        Number of hidden units; a tuple stacks as many recurrent layers, the lowest first.
+    cell : {"lstm", "gru", "rnn"} or object of `lstmcore.cells`, default="lstm"
+        What the recurrent layers are made of.
     dropout : float, default=0.0
         Probability in [0, 1) that a unit is dropped in training, between stacked layers and
         before the head; never between time steps.
@@ -199,6 +201,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         *,
         class_weight: dict[Any, float] | list[dict[int, float]] | str | None = None,
         hidden_size: int | tuple[int, ...] = 64,
+        cell: Any = "lstm",
         dropout: float = 0.0,
         pooling: str = "last",
         solver: str = "adam",
@@ -227,6 +230,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     ) -> None:
         super().__init__(
             hidden_size=hidden_size,
+            cell=cell,
             dropout=dropout,
             pooling=pooling,
             solver=solver,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from lstmcore._inference import Gates
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lstmcore._inference import Gates, GRUGates, RNNStates
 
 
 def _pyplot(owner: str) -> Any:
@@ -151,7 +151,7 @@ class GateDisplay:
 
     Parameters
     ----------
-    gates : Gates
+    gates : Gates, GRUGates or RNNStates
         What ``estimator.gates(X)`` returned for one sequence.
     gate : {"input", "forget", "candidate", "output", "cell", "hidden"}, default="forget"
         Which of the records to show.
@@ -174,7 +174,7 @@ class GateDisplay:
     >>> display = GateDisplay.from_estimator(model, X[0], gate="input")  # doctest: +SKIP
     """
 
-    def __init__(self, gates: Gates, *, gate: str = "forget") -> None:
+    def __init__(self, gates: Gates | GRUGates | RNNStates, *, gate: str = "forget") -> None:
         self.gates = gates
         self.gate = gate
 
@@ -244,7 +244,7 @@ class GateDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        names = Gates.__dataclass_fields__
+        names = self.gates.__dataclass_fields__
         if self.gate not in names:
             raise ValueError(f"gate must be one of {list(names)}, got {self.gate!r}.")
         values = getattr(self.gates, self.gate)

@@ -22,6 +22,7 @@ from lstmcore._sequences import Sequences, as_sequences
 from lstmcore._streaming import StreamingMixin
 from lstmcore._threads import resolve_threads
 from lstmcore._validation import check_feature_names
+from lstmcore.cells import cell_constraint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
 
     _constraints: ClassVar[Mapping[str, _parameters.Constraint]] = {
         "hidden_size": _parameters.layer_sizes(),
+        "cell": cell_constraint(),
         "dropout": _parameters.number(0.0, 1.0, low_allowed=True),
         "pooling": _parameters.choice("last", "mean", "max"),
         "solver": _parameters.choice("adam", "adamw", "sgd", "rmsprop"),
@@ -69,6 +71,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         self,
         *,
         hidden_size: int | tuple[int, ...] = 64,
+        cell: Any = "lstm",
         dropout: float = 0.0,
         pooling: str = "last",
         solver: str = "adam",
@@ -96,6 +99,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         verbose: int = 0,
     ) -> None:
         self.hidden_size = hidden_size
+        self.cell = cell
         self.dropout = dropout
         self.pooling = pooling
         self.solver = solver

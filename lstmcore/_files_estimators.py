@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lstmcore._parameters import check_parameters
+from lstmcore.cells import cell_of_record, cell_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +57,9 @@ _FIELD_TYPES: dict[str, Any] = {
     "int": lambda value: type(value) is int and value >= 0,
     "float": lambda value: type(value) in (int, float),
     "str": lambda value: type(value) is str,
+    "CellOptions": lambda value: (
+        isinstance(value, dict) and all(type(v) in (bool, str) for v in value.values())
+    ),
     "FloatArray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind == "f",
     "tuple[int, ...]": lambda value: type(value) is tuple and all(type(v) is int for v in value),
     "tuple[dict[str, float], ...]": lambda value: (
@@ -104,6 +108,8 @@ def estimator_record(estimator: Any, state: FittedState) -> dict[str, Any]:
     for name in attributes:
         if not (name in state.dataclasses or name in state.private or _PUBLIC.fullmatch(name)):
             raise ValueError(f"A file has no place for the attribute {name!r} of {owner}.")
+    if "cell" in parameters:
+        parameters["cell"] = cell_record(parameters["cell"])
     return {
         "parameters": parameters,
         "fitted": attributes or None,
@@ -145,6 +151,8 @@ def restore_estimator(
     parameters, fitted = record.get("parameters"), record.get("fitted")
     if not isinstance(parameters, dict) or not parameters.keys() <= set(known._get_param_names()):
         raise ValueError(f"its parameters are not those of {cls.__name__}")
+    if "cell" in parameters:
+        parameters = parameters | {"cell": cell_of_record(parameters["cell"])}
     estimator = known(**parameters)
     try:
         check_parameters(cls.__name__, estimator.get_params(deep=False), known._constraints)

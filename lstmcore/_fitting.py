@@ -24,6 +24,7 @@ from lstmcore._schedules import Schedule
 from lstmcore._threads import resolve_threads
 from lstmcore._training import Training, TrainingPlan, TrainingState
 from lstmcore._validation import check_feature_names, feature_names
+from lstmcore.cells import as_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -211,7 +212,8 @@ class Fitting(CallbackSupportMixin, SampleFitting):
             # What was fitted without warm_start has weights, but no state of a solver.
             training.start(seed, self.coefs_.copy(), history=self.history_)
         else:
-            first = initial_parameters(training.layout, seed=seed, dtype=spec.dtype)
+            cell = as_cell(self.cell)._first_values()
+            first = initial_parameters(training.layout, seed=seed, dtype=spec.dtype, **cell)
             training.start(seed, first)
         if not course.ends_with_state:
             course.first_epoch = training.state.n_epochs
@@ -243,6 +245,7 @@ class Fitting(CallbackSupportMixin, SampleFitting):
             link=head.link,
             dropout=float(self.dropout),
             dtype=self.dtype,
+            cell=as_cell(self.cell)._options(),
         )
 
     def _training_plan(self, loss: str) -> TrainingPlan:

@@ -49,6 +49,37 @@ class Gates:
     hidden: FloatArray
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GRUGates:
+    """What one layer of GRUs did in a sequence of T steps; every array is (T, H).
+
+    Parameters
+    ----------
+    reset, update, candidate : ndarray of shape (T, H)
+        Activated gates; the candidate has passed its tanh, the others their sigmoid.
+    hidden : ndarray of shape (T, H)
+        The hidden state after each step.
+    """
+
+    reset: FloatArray
+    update: FloatArray
+    candidate: FloatArray
+    hidden: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RNNStates:
+    """What one layer of simple recurrent units did in a sequence of T steps.
+
+    Parameters
+    ----------
+    hidden : ndarray of shape (T, H)
+        The hidden state after each step.
+    """
+
+    hidden: FloatArray
+
+
 def batches_of(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
     """Yield packed batches, the longest sequences first: (x, n_active, samples)."""
     values, starts = sequences.values, sequences.starts
@@ -96,7 +127,7 @@ def predict(
 
 def record_gates(
     spec: NetworkSpec, parameters: FloatArray, sequences: Sequences, layer: int, *, n_threads: int
-) -> list[Gates]:
+) -> list[Gates] | list[GRUGates] | list[RNNStates]:
     """Return what one layer did in each sequence.
 
     Parameters
@@ -114,21 +145,25 @@ def record_gates(
 
     Returns
     -------
-    records : list of Gates
+    records : list of Gates, GRUGates or RNNStates
         One for each sequence, in the order of the sequences.
     """
     # The layers above cannot change what this one does, and their parameters come after its own.
     stack = replace(spec, hidden_sizes=spec.hidden_sizes[: layer + 1]).build_stack()
     stack.set_parameters(np.ascontiguousarray(parameters[: stack.n_parameters]))
-    records: dict[int, Gates] = {}
+    kind = spec.cell["kind"]
+    record: Any = {"lstm": Gates, "gru": GRUGates, "rnn": RNNStates}[kind]
+    records: dict[int, Any] = {}
     for x, n_active, samples in batches_of(sequences) if sequences.n_samples else ():
         hidden, _, _, cache = stack.forward(
             x, n_active, len(samples), None, None, n_threads=n_threads, keep=True
         )
         gates, cell = stack.gates(cache, layer)
-        rows = np.concatenate([*np.moveaxis(gates, 1, 0), cell, hidden], axis=1)
+        columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]
+        columns += [hidden] if cell is None else [cell, hidden]
+        rows = np.concatenate(columns, axis=1)
         values, starts = _batching.unpack(rows, n_active, np.arange(len(samples)))
         for sample, begin, end in zip(samples, starts[:-1], starts[1:], strict=True):
-            parts = np.split(values[begin:end], 6, axis=1)
-            records[int(sample)] = Gates(*map(np.ascontiguousarray, parts))
+            parts = np.split(values[begin:end], len(columns), axis=1)
+            records[int(sample)] = record(*map(np.ascontiguousarray, parts))
     return [records[sample] for sample in range(sequences.n_samples)]

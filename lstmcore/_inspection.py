@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from lstmcore._attributions import input_gradients, integrated_gradients
 from lstmcore._forms import in_form_of
-from lstmcore._inference import Gates, record_gates
+from lstmcore._inference import Gates, GRUGates, RNNStates, record_gates
 from lstmcore._sequences import Sequences, as_numbers
 from lstmcore._summary import Summary, summarise
 from lstmcore._threads import resolve_threads
@@ -38,8 +38,8 @@ class InspectionMixin:
         """Return the weights (n, K) of the scores that ``target`` stands for."""
         raise NotImplementedError
 
-    def gates(self, X: Any, *, layer: int = -1) -> list[Gates]:
-        """Return what the gates and states of one LSTM layer did at every step.
+    def gates(self, X: Any, *, layer: int = -1) -> list[Gates] | list[GRUGates] | list[RNNStates]:
+        """Return what the gates and states of one recurrent layer did at every step.
 
         Parameters
         ----------
@@ -50,10 +50,10 @@ class InspectionMixin:
 
         Returns
         -------
-        records : list of Gates
-            For each sequence of T steps the arrays ``input``, ``forget``, ``candidate``,
-            ``output``, ``cell`` and ``hidden``, each of shape (T, H) and of the dtype of the
-            network.
+        records : list of Gates, GRUGates or RNNStates
+            For each sequence of T steps arrays of shape (T, H) and of the dtype of the network:
+            ``input``, ``forget``, ``candidate``, ``output``, ``cell`` and ``hidden`` of LSTMs;
+            ``reset``, ``update``, ``candidate`` and ``hidden`` of GRUs; else ``hidden``.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class InspectionMixin:
         if not -n_layers <= layer < n_layers:
             raise ValueError(
                 f"layer must lie between {-n_layers} and {n_layers - 1}, as the network has "
-                f"{n_layers} LSTM layers; got {layer}."
+                f"{n_layers} recurrent layers; got {layer}."
             )
         return record_gates(
             self._spec,

@@ -6,7 +6,7 @@ the core objects at any time. Those are only a cache and never part of a fitted 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 IndexArray: TypeAlias = NDArray[np.intp]
+CellOptions: TypeAlias = dict[str, Any]
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], int]]
 
 
@@ -29,7 +30,7 @@ def _core_class(name: str, dtype: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A stack of LSTM layers, the pooling over time, a dense head and its link.
+    """A stack of recurrent layers, the pooling over time, a dense head and its link.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ class NetworkSpec:
         Probability that a unit between layers, or before the head, is dropped in training.
     dtype : {"float32", "float64"}
         Precision of every number in the network.
+    cell : dict of name to bool or str
+        The cell of the layers, as the core takes it.
 
     Examples
     --------
@@ -63,6 +66,12 @@ class NetworkSpec:
     link: str
     dropout: float
     dtype: str
+    cell: CellOptions = field(default_factory=lambda: {"kind": "lstm"})
+
+    @property
+    def has_cell_state(self) -> bool:
+        """Whether the layers have a state c beside h."""
+        return bool(self.cell["kind"] == "lstm")
 
     def build_network(self, *, with_dx: bool = False) -> Any:
         """Return a new core network with unset parameters, able to differentiate x or not."""
@@ -73,12 +82,15 @@ class NetworkSpec:
             pooling=self.pooling,
             link=self.link,
             dropout=self.dropout,
+            cell=self.cell,
             with_dx=with_dx,
         )
 
     def build_stack(self) -> Any:
         """Return a new core stack: the recurrent layers alone, with unset parameters."""
-        return _core_class("RecurrentStack", self.dtype)(self.input_size, list(self.hidden_sizes))
+        return _core_class("RecurrentStack", self.dtype)(
+            self.input_size, list(self.hidden_sizes), cell=self.cell
+        )
 
     def build_trainer(self, network: Any, settings: Mapping[str, object]) -> Any:
         """Return a new core trainer of a network made by `build_network`."""

@@ -42,7 +42,9 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         Loss of one output: the squared error, or the Huber loss, which is quadratic up to an error
         of one standard deviation of the targets and linear beyond, and so heeds outliers less.
     hidden_size : int or tuple of int, default=64
-        Number of hidden units; a tuple stacks as many LSTM layers, the lowest first.
+        Number of hidden units; a tuple stacks as many recurrent layers, the lowest first.
+    cell : {"lstm", "gru", "rnn"} or object of `lstmcore.cells`, default="lstm"
+        What the recurrent layers are made of.
     dropout : float, default=0.0
         Probability in [0, 1) that a unit is dropped in training, between stacked layers and
         before the head; never between time steps.
@@ -188,6 +190,7 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         *,
         loss: str = "squared_error",
         hidden_size: int | tuple[int, ...] = 64,
+        cell: Any = "lstm",
         dropout: float = 0.0,
         pooling: str = "last",
         solver: str = "adam",
@@ -216,6 +219,7 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     ) -> None:
         super().__init__(
             hidden_size=hidden_size,
+            cell=cell,
             dropout=dropout,
             pooling=pooling,
             solver=solver,

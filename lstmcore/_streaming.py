@@ -22,7 +22,8 @@ class StreamState(NamedTuple):
     Parameters
     ----------
     hidden, cell : tuple of ndarray of shape (n, H)
-        Hidden and cell states of each layer, the lowest first.
+        Hidden and cell states of each layer, the lowest first; ``cell`` is empty where the cell has
+        no such state.
     pooled : ndarray of shape (n, H)
         What the pooling over time keeps: the last state, or the sum or the maximum of all so far.
     n_steps : ndarray of shape (n,), intp
@@ -82,7 +83,8 @@ class StreamingMixin:
             raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
         sizes, dtype = self._spec.hidden_sizes, self._spec.dtype
         hidden, cell = (
-            tuple(np.zeros((n_sequences, size), dtype) for size in sizes) for _ in range(2)
+            tuple(np.zeros((n_sequences, size), dtype) for size in some)
+            for some in (sizes, sizes if self._spec.has_cell_state else ())
         )
         pooled = np.zeros((n_sequences, sizes[-1]), dtype)
         return StreamState(hidden, cell, pooled, np.zeros(n_sequences, np.intp))
@@ -139,7 +141,7 @@ class StreamingMixin:
         stack = self._cache.get(self._spec, self.coefs_, "stack")
         n_active = np.array([len(rows)], np.intp)
         _, hidden, cell, _ = stack.forward(
-            rows, n_active, len(rows), state.hidden, state.cell, n_threads=1, keep=False
+            rows, n_active, len(rows), state.hidden, state.cell or None, n_threads=1, keep=False
         )
         n_steps = state.n_steps + 1
         network = self._cache.get(self._spec, self.coefs_)
@@ -170,15 +172,16 @@ class StreamingMixin:
             )
         sizes = self._spec.hidden_sizes
         wanted = {"pooled": (state.pooled, sizes[-1])}
-        for name in ("hidden", "cell"):
+        per_layer = {"hidden": sizes, "cell": sizes if self._spec.has_cell_state else ()}
+        for name, widths in per_layer.items():
             arrays = getattr(state, name)
-            if len(arrays) != len(sizes):
-                raise ValueError(
-                    f"state.{name} must have one array for each of the {len(sizes)} layers, got "
-                    f"{len(arrays)}."
+            if len(arrays) != len(widths):
+                expected = (
+                    f"one array for each of the {len(sizes)} layers" if widths else "no array"
                 )
+                raise ValueError(f"state.{name} must have {expected}, got {len(arrays)}.")
             wanted |= {
-                f"{name}[{k}]": pair for k, pair in enumerate(zip(arrays, sizes, strict=True))
+                f"{name}[{k}]": pair for k, pair in enumerate(zip(arrays, widths, strict=True))
             }
         for name, (array, size) in wanted.items():
             shape, dtype = np.shape(array), getattr(array, "dtype", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import reference
 from reference import Array
+from reference_cells import Cell
 
 from lstmcore import _core
 
@@ -18,6 +20,7 @@ LINKS = ("identity", "sigmoid", "softmax")
 SOLVERS = ("adam", "adamw", "sgd", "rmsprop")
 N_STATE = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
 
+LSTM = Cell()
 Batches = tuple[Array, Array, Array, Array, Array]
 
 
@@ -32,6 +35,7 @@ class Spec:
     link: str = "identity"
     dropout: float = 0.0
     loss: str = "squared_error"
+    cell: Cell = LSTM
 
     @property
     def oracle(self) -> reference.Network:
@@ -42,8 +46,8 @@ class Spec:
     def n_parameters(self) -> int:
         """Size of the flat parameters."""
         below = (self.input_size, *self.hidden_sizes)
-        layers = zip(below, self.hidden_sizes, strict=False)
-        stack = sum(4 * h * (i + h + 1) for i, h in layers)
+        layers = [self.cell.arrays(i, h) for i, h in zip(below, self.hidden_sizes, strict=False)]
+        stack = sum(math.prod(shape) for layer in layers for shape in layer.values())
         return stack + self.n_outputs * (self.hidden_sizes[-1] + 1)
 
     def network(self, dtype: Any, isa: str = "") -> Any:
@@ -55,6 +59,7 @@ class Spec:
             pooling=self.pooling,
             link=self.link,
             dropout=self.dropout,
+            cell=self.cell.core,
             isa=isa,
         )
 

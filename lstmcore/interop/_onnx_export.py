@@ -102,6 +102,8 @@ def to_onnx(
         model = _layer_model(layer_or_estimator, dtype or layer_or_estimator.dtype)
     elif isinstance(layer_or_estimator, BaseLSTM):
         check_is_fitted(layer_or_estimator)
+        if layer_or_estimator._spec.cell["kind"] != "lstm":
+            raise ValueError(f"cell must be an LSTM to be exported, got {layer_or_estimator.cell}.")
         model = _estimator_model(layer_or_estimator, dtype or layer_or_estimator._spec.dtype)
     else:
         raise TypeError(
