@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
+from lstmcore._cells import cell_constraint
 from lstmcore._exchange import OnnxMixin
 from lstmcore._files import Savable
 from lstmcore._files_estimators import estimator_record
@@ -22,7 +23,6 @@ from lstmcore._sequences import Sequences, as_sequences
 from lstmcore._streaming import StreamingMixin
 from lstmcore._threads import resolve_threads
 from lstmcore._validation import check_feature_names
-from lstmcore.cells import cell_constraint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from lstmcore._cells import cell_of_record, cell_record
 from lstmcore._parameters import check_parameters
-from lstmcore.cells import cell_of_record, cell_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

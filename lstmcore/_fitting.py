@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 
+from lstmcore._cells import as_cell
 from lstmcore._fit_samples import FitSamples, Head, SampleFitting
 from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._judges import ValidationSamples, scores_by_loss, scores_by_scorer
@@ -24,7 +25,6 @@ from lstmcore._schedules import Schedule
 from lstmcore._threads import resolve_threads
 from lstmcore._training import Training, TrainingPlan, TrainingState
 from lstmcore._validation import check_feature_names, feature_names
-from lstmcore.cells import as_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

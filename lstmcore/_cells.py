@@ -1,0 +1,159 @@
+"""The cells of `lstmcore.cells`, and what estimators and files make of the parameter ``cell``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator
+
+from lstmcore import _parameters
+
+
+class BaseCell(BaseEstimator):
+    """Base of the cells."""
+
+    _constraints: ClassVar[dict[str, _parameters.Constraint]]
+    _n_gates: ClassVar[int]
+
+    def _options(self) -> dict[str, Any]:
+        """Return the cell as the core takes it."""
+        raise NotImplementedError
+
+    def _first_values(self) -> dict[str, Any]:
+        """Return what the first values of the parameters depend on."""
+        return {"n_gates": self._n_gates}
+
+
+class LSTMCell(BaseCell):
+    """Long short-term memory: gates i, f, g, o and a state c beside h.
+
+    Parameters
+    ----------
+    forget_bias : float, default=1.0
+        First value of the forget gates' biases: the larger, the longer an untrained network
+        remembers.
+
+    Examples
+    --------
+    >>> from lstmcore import LSTMClassifier
+    >>> from lstmcore.cells import LSTMCell
+    >>> LSTMClassifier(cell=LSTMCell(forget_bias=3.0)).get_params()["cell__forget_bias"]
+    3.0
+    """
+
+    _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
+        "forget_bias": _parameters.number(float("-inf"), low_allowed=False)
+    }
+    _n_gates = 4
+
+    def __init__(self, *, forget_bias: float = 1.0) -> None:
+        self.forget_bias = forget_bias
+
+    def _options(self) -> dict[str, Any]:
+        return {"kind": "lstm"}
+
+    def _first_values(self) -> dict[str, Any]:
+        return {"n_gates": 4, "forget_bias": float(self.forget_bias)}
+
+
+class GRUCell(BaseCell):
+    """Gated recurrent unit: gates r, z and the candidate n, and no state but h.
+
+    Parameters
+    ----------
+    reset_after : bool, default=True
+        Whether the reset gate acts on the product with the recurrent weights, as in PyTorch, Keras
+        and cuDNN, or on the hidden state before it, as it was first described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore import LSTMRegressor
+    >>> from lstmcore.cells import GRUCell
+    >>> X = np.random.default_rng(0).normal(size=(20, 5, 2))
+    >>> model = LSTMRegressor(cell=GRUCell(reset_after=False), hidden_size=4, max_iter=2, tol=None)
+    >>> model.fit(X, X.sum(axis=(1, 2))).gates(X)[0].reset.shape
+    (5, 4)
+    """
+
+    _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
+        "reset_after": _parameters.boolean()
+    }
+    _n_gates = 3
+
+    def __init__(self, *, reset_after: bool = True) -> None:
+        self.reset_after = reset_after
+
+    def _options(self) -> dict[str, Any]:
+        return {"kind": "gru", "reset_after": bool(self.reset_after)}
+
+
+class RNNCell(BaseCell):
+    """Simple recurrent unit: h is what the sum passes through.
+
+    Parameters
+    ----------
+    nonlinearity : {"tanh", "relu"}, default="tanh"
+        What the sum passes through.
+
+    Examples
+    --------
+    >>> from lstmcore import LSTMRegressor
+    >>> from lstmcore.cells import RNNCell
+    >>> LSTMRegressor(cell=RNNCell()).set_params(cell__nonlinearity="relu").cell
+    RNNCell(nonlinearity='relu')
+    """
+
+    _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
+        "nonlinearity": _parameters.choice("tanh", "relu")
+    }
+    _n_gates = 1
+
+    def __init__(self, *, nonlinearity: str = "tanh") -> None:
+        self.nonlinearity = nonlinearity
+
+    def _options(self) -> dict[str, Any]:
+        return {"kind": "rnn", "relu": self.nonlinearity == "relu"}
+
+
+_BY_NAME: dict[str, type[BaseCell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}
+_CLASSES = {cls.__name__: cls for cls in _BY_NAME.values()}
+
+
+def as_cell(cell: Any) -> BaseCell:
+    """Return the cell that an estimator's parameter ``cell`` stands for."""
+    return _BY_NAME[cell]() if isinstance(cell, str) else cell
+
+
+def cell_constraint() -> _parameters.Constraint:
+    """Allow the names of cells, and the cells of this module with parameters that they allow."""
+
+    def error(value: Any) -> type[TypeError | ValueError] | None:
+        if isinstance(value, str):
+            return None if value in _BY_NAME else ValueError
+        if type(value) not in _CLASSES.values():
+            return TypeError
+        _parameters.check_parameters(type(value).__name__, value.get_params(), value._constraints)
+        return None
+
+    names = ", ".join(map(repr, _BY_NAME))
+    return _parameters.Constraint(f"one of {names}, or a cell of lstmcore.cells", error)
+
+
+def cell_record(cell: Any) -> Any:
+    """Return a parameter ``cell`` as plain values, for a file."""
+    if isinstance(cell, BaseCell):
+        return {"cell": type(cell).__name__, "parameters": cell.get_params()}
+    return cell
+
+
+def cell_of_record(record: Any) -> Any:
+    """Return the parameter of which `cell_record` made a record, or what pretends to be one."""
+    if not isinstance(record, dict):
+        return record
+    cls, parameters = _CLASSES.get(str(record.get("cell"))), record.get("parameters")
+    if record.keys() != {"cell", "parameters"} or cls is None or not isinstance(parameters, dict):
+        raise ValueError("its cell is none of lstmcore.cells")
+    if parameters.keys() != set(cls._get_param_names()):
+        raise ValueError(f"the parameters of its cell are not those of {cls.__name__}")
+    return cls(**parameters)
