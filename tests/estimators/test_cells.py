@@ -56,6 +56,22 @@ def test_steps_files_and_pickles_give_the_same_bits(cell: Any, tmp_path: Any) ->
 
 
 @EACH_CELL
+def test_attributions_are_finite_differences(cell: Any) -> None:
+    model = estimator("one output", cell=cell, hidden_size=(6, 5), dtype="float64")
+    x = X[0].astype(np.float64)
+    model.fit(X, targets("one output"))
+    expected = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        values = []
+        for step in (-1e-5, 1e-5):
+            moved = x.copy()
+            moved[index] += step
+            values.append(float(np.ravel(model.predict([moved]))[0]))
+        expected[index] = (values[1] - values[0]) / 2e-5
+    assert_allclose(model.attributions([x])[0], expected, atol=1e-8)
+
+
+@EACH_CELL
 def test_fit_does_not_depend_on_threads(cell: Any) -> None:
     coefs = [
         estimator("one output", cell=cell, n_jobs=n).fit(X, targets("one output")).coefs_
