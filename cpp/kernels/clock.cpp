@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -15,10 +16,20 @@ struct alignas(64) Counter {
   std::atomic<std::int64_t> nanoseconds{0};
 };
 
-enum Slot { kCellForward, kCellBackward, kPanelGemm, kOuterAccumulate, kTranspose, kOptimizer };
+enum Slot : std::uint8_t {
+  kCellForward,
+  kCellBackward,
+  kPanelGemm,
+  kOuterAccumulate,
+  kTranspose,
+  kOptimizer
+};
 
 Counter counters[] = {{"cell_forward"},     {"cell_backward"}, {"panel_gemm"},
                       {"outer_accumulate"}, {"transpose"},     {"optimizer"}};
+
+// clang-tidy sees parentheses around the template argument Base that nobody has written.
+// NOLINTBEGIN(readability-redundant-parentheses)
 
 // Runs `kernel` by the clock of a slot.
 template <Slot kSlot, class Kernel, class... Arguments>
@@ -88,6 +99,8 @@ const Kernels& clocked() {
   }();
   return kernels;
 }
+
+// NOLINTEND(readability-redundant-parentheses)
 
 }  // namespace
 

@@ -224,7 +224,7 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
   const Index N = batch.n_sequences();
   // One task for each group of a step: who has the gradients that the product before gave for some
   // units goes on with their gates.
-  const Index n_groups = static_cast<Index>(groups_.size());
+  const auto n_groups = static_cast<Index>(groups_.size());
   const Index n_tasks = (steps.end - steps.begin) * n_groups;
   const auto step_of = [&](Index task) { return steps.end - 1 - task / n_groups; };
   const auto group_of = [&](Index task) {
@@ -293,7 +293,8 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
     for (Index i = 0; i < batch.n_active(t); ++i) {
       x_rows[n] = (gathers ? batch.whole_row(t) : batch.offset(t)) + i;
       previous[n] = batch.previous_history_row(t) + i;
-      if (++n < kRows && row + n < last_row) continue;
+      ++n;
+      if (n < kRows && row + n < last_row) continue;
       add(row, n, x_rows, previous);
       row += n;
       n = 0;
