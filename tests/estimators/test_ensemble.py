@@ -149,6 +149,7 @@ def test_an_error_changes_nothing():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt():
     model = clone(ensemble("binary")).set_params(estimator__max_iter=10**6, n_jobs=2)
     before = threading.active_count()

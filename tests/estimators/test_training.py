@@ -223,6 +223,7 @@ class TestWarmStart:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
+@pytest.mark.usefixtures("interruptible")
 class TestInterrupt:
     """Ctrl-C ends a fit within a batch."""
 
