@@ -66,7 +66,7 @@ def iter_parquet(
     >>> import pandas as pd
     >>> from lstmcore import iter_parquet
     >>> frame = pd.DataFrame({"who": [1, 1, 2, 3], "x": [0.5, 1.5, 2.0, 3.0], "y": [0, 0, 1, 0]})
-    >>> with tempfile.TemporaryDirectory() as folder:
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
     ...     path = pathlib.Path(folder, "long.parquet")
     ...     frame.to_parquet(path)
     ...     for X, y in iter_parquet(path, id="who", values="x", label="y", n_sequences=2):
