@@ -218,9 +218,9 @@ std::vector<Index> RecurrentStack<Scalar>::parts(const PackedBatch& batch, int n
 
 template <class Scalar>
 std::vector<Index> RecurrentStack<Scalar>::gradient_parts(const PackedBatch& batch) const {
-  constexpr Index kSequences = 16;
-  constexpr Index kMost = 16;  // each holds the gradient of all parameters
-  constexpr double kLargeWeights = 4 << 20;
+  constexpr Index kSequences = 16;  // tiles of 6, 5 and 5 rows; other sizes were not compared
+  constexpr Index kMost = 16;       // each holds the gradient of all parameters
+  constexpr double kLargeWeights = 4 << 20;  // bytes; beyond, the gradient of a part costs too much
   if (weight_bytes() > kLargeWeights) return {0, batch.n_sequences()};
   return batch.split(std::clamp(ceil_div(batch.n_sequences(), kSequences), Index{1}, kMost));
 }
