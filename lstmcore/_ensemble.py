@@ -14,7 +14,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
-from lstmcore._estimator import BaseLSTM
+from lstmcore._estimator import MODEL, BaseLSTM
+from lstmcore._files import Savable
+from lstmcore._files_estimators import FittedState, estimator_record
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._threads import resolve_threads
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
+
+
+FITTED_ENSEMBLE = FittedState()
 
 
 class _Stopper:
@@ -48,7 +53,7 @@ def _base_is_classifier(ensemble: LSTMEnsemble) -> bool:
     return bool(is_classifier(ensemble))
 
 
-class LSTMEnsemble(MetaEstimatorMixin, BaseEstimator):
+class LSTMEnsemble(MetaEstimatorMixin, Savable, BaseEstimator):
     """Models that differ in nothing but their seeds, averaged.
 
     All are fitted in one call, several at a time, each on as many threads as there are for it: on
@@ -94,7 +99,9 @@ class LSTMEnsemble(MetaEstimatorMixin, BaseEstimator):
     ((2,), True)
     """
 
+    _kind = "LSTMEnsemble"
     _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
+        "estimator": _parameters.optional(MODEL),
         "n_models": _parameters.integer(1),
         "random_state": _parameters.random_source(),
         "n_jobs": _parameters.job_count(),
@@ -151,13 +158,8 @@ class LSTMEnsemble(MetaEstimatorMixin, BaseEstimator):
             was before.
         """
         given = self.get_params(deep=False)
-        given.pop("estimator")
         _parameters.check_parameters(type(self).__name__, given, self._constraints)
         base = self._base
-        if not isinstance(base, BaseLSTM):
-            raise TypeError(
-                f"estimator must be one of lstmcore's, got {type(self.estimator).__name__}."
-            )
         options = {"validation_data": validation_data, "groups": groups}
         random = self.random_state
         if not isinstance(random, np.random.Generator):
@@ -285,6 +287,9 @@ class LSTMEnsemble(MetaEstimatorMixin, BaseEstimator):
         """Names of the columns."""
         names: NDArray[Any] = self._of_models("feature_names_in_")
         return names
+
+    def _record(self) -> dict[str, Any]:
+        return estimator_record(self, FITTED_ENSEMBLE)
 
     def _of_models(self, name: str) -> Any:
         """Return an attribute that all models share."""

@@ -189,3 +189,6 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = self.missing == "mask"
         return tags
+
+
+MODEL = _parameters.instance_of(BaseLSTM, "one of lstmcore's estimators of sequences")

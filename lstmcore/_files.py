@@ -35,6 +35,14 @@ class Savable:
         record: Any = self.__getstate__()
         return dict(record)
 
+    def _named_record(self) -> dict[str, Any]:
+        """Return the record with the name of the class, as it stands in records of others."""
+        if "_kind" not in vars(type(self)):
+            raise TypeError(
+                f"{type(self).__name__} is a class of your own: files hold those of lstmcore alone."
+            )
+        return {"kind": self._kind, "record": self._record()}
+
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a file, from which `lstmcore.load` makes an equal object.
 
@@ -69,11 +77,8 @@ class Savable:
         >>> bool(np.all(loaded(np.ones((1, 5, 3)))[0] == layer(np.ones((1, 5, 3)))[0]))
         True
         """
-        if "_kind" not in vars(type(self)):
-            raise TypeError(
-                f"{type(self).__name__} is a class of your own: files hold those of lstmcore alone."
-            )
-        write_record(path, self._kind, self._record())
+        named = self._named_record()
+        write_record(path, named["kind"], named["record"])
 
 
 def write_record(path: str | PathLike[str], kind: str, record: dict[str, Any]) -> None:

@@ -74,7 +74,8 @@ def estimator_record(estimator: Any, state: FittedState) -> dict[str, Any]:
     Parameters
     ----------
     estimator : BaseEstimator
-        Fitted or not; its class has ``_constraints``.
+        Fitted or not; its class has ``_constraints``. What it holds in ``estimator`` and
+        ``estimators_`` becomes records with names.
     state : FittedState
         What its fit adds.
 
@@ -92,7 +93,7 @@ def estimator_record(estimator: Any, state: FittedState) -> dict[str, Any]:
         If a parameter has the wrong type.
     """
     owner = type(estimator).__name__
-    parameters = estimator.get_params(deep=False)
+    parameters: dict[str, Any] = estimator.get_params(deep=False)
     check_parameters(owner, parameters, estimator._constraints)
     if isinstance(parameters.get("random_state"), np.random.RandomState | np.random.Generator):
         raise ValueError(
@@ -110,6 +111,11 @@ def estimator_record(estimator: Any, state: FittedState) -> dict[str, Any]:
             raise ValueError(f"A file has no place for the attribute {name!r} of {owner}.")
     if "cell" in parameters:
         parameters["cell"] = cell_record(parameters["cell"])
+    base: Any = parameters.get("estimator")
+    if base is not None:
+        parameters["estimator"] = base._named_record()
+    if "estimators_" in attributes:
+        attributes["estimators_"] = [model._named_record() for model in attributes["estimators_"]]
     return {
         "parameters": parameters,
         "fitted": attributes or None,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcore._classifier import LSTMClassifier
+from lstmcore._ensemble import FITTED_ENSEMBLE, LSTMEnsemble
 from lstmcore._files import read_record
 from lstmcore._files_estimators import require, restore_estimator
 from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
+from lstmcore._learning_rate_finder import FITTED_FINDER, LearningRateFinder
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import FITTED_SCALER, SequenceScaler
 from lstmcore._table_model import Roles, TableModel
@@ -146,9 +148,105 @@ def _restore_table_model(record: dict[str, Any]) -> TableModel:
     return TableModel(estimator, scaler, Roles(**roles))
 
 
+def _named_model(value: object) -> Any:
+    """Return the model of sequences of which a named record was made, alone or in another's."""
+    kinds = {"LSTMClassifier": _restore_classifier, "LSTMRegressor": _restore_regressor}
+    require(
+        isinstance(value, dict) and value.keys() == {"kind", "record"},
+        "one of its models is no record with a name",
+    )
+    kind, record = value["kind"], value["record"]  # type: ignore[index]
+    require(isinstance(kind, str) and kind in kinds, f"one of its models is a {kind!r}")
+    require(isinstance(record, dict), "one of its models is no record")
+    return kinds[kind](record)
+
+
+def _with_base(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a meta-estimator with its ``estimator`` restored."""
+    parameters = record.get("parameters")
+    if not isinstance(parameters, dict) or "estimator" not in parameters:
+        raise ValueError("it does not say what its estimator is")
+    base = parameters["estimator"]
+    restored = None if base is None else _named_model(base)
+    return record | {"parameters": parameters | {"estimator": restored}}
+
+
+def _restore_ensemble(record: dict[str, Any]) -> LSTMEnsemble:
+    record = _with_base(record)
+    fitted = record.get("fitted")
+    if isinstance(fitted, dict):
+        models = fitted.get("estimators_")
+        if not isinstance(models, list) or not models:
+            raise ValueError("its estimators_ are no list of models")
+        models = [_named_model(model) for model in models]
+        record["fitted"] = fitted | {"estimators_": models}
+    ensemble = restore_estimator(LSTMEnsemble, record, FITTED_ENSEMBLE, _checked_ensemble)
+    if hasattr(ensemble, "estimators_"):
+        require(
+            all(type(model) is type(ensemble._base) for model in ensemble.estimators_),
+            f"its models are none of {type(ensemble._base).__name__}",
+        )
+    return ensemble
+
+
+def _checked_ensemble(fitted: dict[str, Any]) -> dict[str, Any]:
+    """Refuse models that are not fitted to the same task with these seeds; nothing is rebuilt."""
+    models, seeds = fitted["estimators_"], fitted.get("seeds_")
+    require(all(hasattr(model, "coefs_") for model in models), "one of its models is not fitted")
+    require(
+        isinstance(seeds, np.ndarray)
+        and seeds.dtype == np.int64
+        and seeds.tolist() == [model.random_state for model in models],
+        "its seeds_ are not those of its models",
+    )
+    first = models[0]
+    for model in models[1:]:
+        require(
+            all(
+                np.array_equal(getattr(model, name, ()), getattr(first, name, ()))
+                for name in _SHARED
+            ),
+            "its models were fitted to different tasks",
+        )
+    return {}
+
+
+# What the models of an ensemble learnt from the same samples.
+_SHARED = (
+    "n_features_in_",
+    "n_outputs_",
+    "classes_",
+    "feature_names_in_",
+    "_multilabel",
+    "_flat_targets",
+)
+
+
+def _restore_finder(record: dict[str, Any]) -> LearningRateFinder:
+    return restore_estimator(LearningRateFinder, _with_base(record), FITTED_FINDER, _checked_finder)
+
+
+def _checked_finder(fitted: dict[str, Any]) -> dict[str, Any]:
+    """Refuse curves that are none; nothing is rebuilt."""
+    curves = [fitted.get(name) for name in ("learning_rates_", "losses_", "smoothed_losses_")]
+    require(
+        all(
+            isinstance(curve, np.ndarray) and curve.dtype == np.float64 and curve.ndim == 1
+            for curve in curves
+        )
+        and len({len(curve) for curve in curves if curve is not None}) == 1
+        and len(fitted["losses_"]) >= 1,
+        "its curves are no vectors of one length",
+    )
+    require(type(fitted.get("best_learning_rate_")) is float, "it has no best_learning_rate_")
+    return {}
+
+
 _KINDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "LSTMClassifier": _restore_classifier,
+    "LSTMEnsemble": _restore_ensemble,
     "LSTMRegressor": _restore_regressor,
+    "LearningRateFinder": _restore_finder,
     "SequenceScaler": _restore_scaler,
     "TableModel": _restore_table_model,
     "layers.GRU": partial(_restore_layer, GRU),
@@ -185,7 +283,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    model : LSTMClassifier, LSTMRegressor, SequenceScaler or a layer
+    model : an estimator of lstmcore, a SequenceScaler or a layer
         It predicts the same bits as the one that was saved, is cloned alike, and, with
         ``warm_start=True``, goes on training to the same bits.
 

@@ -9,14 +9,19 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
-from lstmcore._estimator import BaseLSTM
+from lstmcore._estimator import MODEL, BaseLSTM
 from lstmcore._extras import import_extra
+from lstmcore._files import Savable
+from lstmcore._files_estimators import FittedState, estimator_record
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class LearningRateFinder(MetaEstimatorMixin, BaseEstimator):
+FITTED_FINDER = FittedState()
+
+
+class LearningRateFinder(MetaEstimatorMixin, Savable, BaseEstimator):
     """Train a model for a few steps with a learning rate that rises from step to step.
 
     The loss stays where it was while the rate is too small, then falls, and rises when the rate is
@@ -61,7 +66,9 @@ class LearningRateFinder(MetaEstimatorMixin, BaseEstimator):
     >>> model = LSTMRegressor(hidden_size=8, learning_rate=finder.best_learning_rate_)
     """
 
+    _kind = "LearningRateFinder"
     _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
+        "estimator": MODEL,
         "min_learning_rate": _parameters.number(0.0, low_allowed=False),
         "max_learning_rate": _parameters.number(0.0, low_allowed=False),
         "n_steps": _parameters.integer(2),
@@ -108,16 +115,11 @@ class LearningRateFinder(MetaEstimatorMixin, BaseEstimator):
             If `estimator` is none of lstmcore's, or a parameter has the wrong type.
         """
         given = self.get_params(deep=False)
-        given.pop("estimator")
         _parameters.check_parameters(type(self).__name__, given, self._constraints)
         if not self.min_learning_rate < self.max_learning_rate:
             raise ValueError(
                 "min_learning_rate must be less than max_learning_rate, got "
                 f"{self.min_learning_rate} and {self.max_learning_rate}."
-            )
-        if not isinstance(self.estimator, BaseLSTM):
-            raise TypeError(
-                f"estimator must be one of lstmcore's, got {type(self.estimator).__name__}."
             )
         rates = np.geomspace(self.min_learning_rate, self.max_learning_rate, int(self.n_steps))
         # Powers are not the same on all machines: to seven digits they are.
@@ -175,3 +177,6 @@ class LearningRateFinder(MetaEstimatorMixin, BaseEstimator):
         ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
         ax.legend()
         return ax
+
+    def _record(self) -> dict[str, Any]:
+        return estimator_record(self, FITTED_FINDER)

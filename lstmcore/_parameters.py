@@ -205,6 +205,11 @@ def class_weights() -> Constraint:
     )
 
 
+def instance_of(cls: type, expected: str) -> Constraint:
+    """Allow the objects of a class, which ``expected`` describes."""
+    return Constraint(expected, lambda value: _FITS if isinstance(value, cls) else TypeError)
+
+
 def job_count() -> Constraint:
     """Allow None and the integers from -(2**31 - 1) to 2**31 - 1 but 0."""
 

@@ -130,7 +130,11 @@ def test_callbacks_of_the_estimator_stay_its_own():
     [
         ({"n_models": 0}, ValueError, "n_models"),
         ({"n_jobs": 0}, ValueError, "n_jobs"),
-        ({"estimator": Ridge()}, TypeError, "estimator must be one of lstmcore's, got Ridge"),
+        (
+            {"estimator": Ridge()},
+            TypeError,
+            "'estimator' parameter of LSTMEnsemble must be one of lstmcore's estimators",
+        ),
     ],
 )
 def test_parameters(parameters, error, message):

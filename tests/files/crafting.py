@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import os
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+import lstmcore
+
 ZEROS = "0" * 64
+DROP = "(nothing at all)"
 
 
 def file_of(header: bytes, data: bytes = b"") -> bytes:
@@ -35,3 +44,38 @@ def with_record(content: bytes, record: Any, **metadata: str) -> bytes:
     header, data = parts_of(content)
     header["__metadata__"] |= {"record": json.dumps(record), **metadata}
     return file_of(json.dumps(header).encode(), data)
+
+
+def changed(content: bytes, place: tuple[Any, ...], value: Any) -> bytes:
+    """A file in which something else stands at a place of the record."""
+    record = copy.deepcopy(record_of(content))
+    node = record
+    for name in place[:-1]:
+        node = node[name]
+    if value == DROP:
+        node.pop(place[-1], None)
+    else:
+        node[place[-1]] = value
+    return with_record(content, record)
+
+
+def with_all_arrays(content: bytes) -> bytes:
+    """A file that refers to all its arrays: else it would be refused for that alone."""
+    names = sorted(set(parts_of(content)[0]) - {"__metadata__"})
+    return with_record(content, record_of(content) | {"also": [{"array": n} for n in names]})
+
+
+def refused(content: bytes, folder: Path) -> str:
+    """The message with which a file is refused, having cost no more memory than it may."""
+    path = folder / f"refused-{os.getpid()}"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"can't be loaded: ") as caught:
+            lstmcore.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * len(content) + 300_000, f"{peak} bytes for a file of {len(content)}"
+    assert str(path) in str(caught.value)
+    return str(caught.value)

@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 from estimators.problems import PROBLEMS, estimator, ragged_sequences, targets
+from sklearn.base import BaseEstimator
 
-from lstmcore import SequenceScaler, layers
+from lstmcore import (
+    LearningRateFinder,
+    LSTMClassifier,
+    LSTMEnsemble,
+    LSTMRegressor,
+    SequenceScaler,
+    layers,
+)
 
 X = ragged_sequences()
 NEW_X = ragged_sequences(seed=9)
@@ -17,6 +25,18 @@ NEW_X = ragged_sequences(seed=9)
 def fitted(problem: str = "binary", **parameters: Any) -> Any:
     """A fitted estimator."""
     return estimator(problem, **parameters).fit(X, targets(problem))
+
+
+def ensemble(problem: str) -> LSTMEnsemble:
+    """A fitted ensemble of two."""
+    model = LSTMEnsemble(estimator(problem, warm_start=True), n_models=2, random_state=0)
+    return model.fit(X, targets(problem))
+
+
+def finder() -> LearningRateFinder:
+    """A finder that has found."""
+    model = LSTMClassifier(hidden_size=4, cell="gru", random_state=0)
+    return LearningRateFinder(model, n_steps=20).fit(X, targets("binary"))
 
 
 def every_model() -> dict[str, Any]:
@@ -36,6 +56,13 @@ def every_model() -> dict[str, Any]:
     for method in ("standard", "robust", "minmax"):
         models[f"{method} scaler"] = SequenceScaler(method=method).fit(X)
     models["scaler, not fitted"] = SequenceScaler(n_timesteps=3)
+    models["ensemble"] = ensemble("multiclass")
+    models["ensemble of regressors"] = LSTMEnsemble(n_models=1, random_state=3)
+    models["ensemble of regressors"].set_params(estimator=estimator("three outputs"))
+    models["ensemble of regressors"].fit(X, targets("three outputs"))
+    models["ensemble, not fitted"] = LSTMEnsemble()
+    models["finder"] = finder()
+    models["finder, not fitted"] = LearningRateFinder(LSTMRegressor(hidden_size=2))
     models["layer"] = layers.LSTM(3, 7, random_state=0)
     models["layers"] = layers.LSTM(3, 5, 2, dtype="float64", random_state=0, n_jobs=1)
     models["GRU layer"] = layers.GRU(3, 7, 2, random_state=0)
@@ -48,6 +75,8 @@ def same(a: Any, b: Any) -> bool:
     """Whether two values are equal: of one type, and to the last bit."""
     if type(a) is not type(b):
         return False
+    if isinstance(a, BaseEstimator):
+        return same(state_of(a), state_of(b))
     if isinstance(a, np.ndarray):
         if a.dtype != b.dtype or a.shape != b.shape:
             return False

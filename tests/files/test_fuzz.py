@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from files.crafting import file_of, parts_of, record_of, with_record
-from files.models import X, fitted
+from files.models import X, ensemble, finder, fitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstmcore
-from lstmcore import SequenceScaler, layers
+from lstmcore import LearningRateFinder, LSTMEnsemble, SequenceScaler, layers
 
 FUZZ = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -46,6 +46,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
         saved(fitted("three outputs", hidden_size=(3, 2)), folder),
         saved(SequenceScaler().fit(X), folder),
         saved(layers.LSTM(2, 3, 2, random_state=0), folder),
+        saved(ensemble("binary"), folder),
+        saved(finder(), folder),
     ]
 
 
@@ -98,12 +100,16 @@ def check(content: bytes, path: Path) -> None:
         return
     if isinstance(model, SequenceScaler) and hasattr(model, "center_"):
         model.transform([np.ones((4, model.n_features_in_))])
-    if not hasattr(model, "coefs_"):
+    if isinstance(model, LearningRateFinder) and hasattr(model, "losses_"):
+        assert len(model.learning_rates_) == len(model.smoothed_losses_) == len(model.losses_)
+    if not hasattr(model, "estimators_" if isinstance(model, LSTMEnsemble) else "coefs_"):
         return
     sequences = [np.ones((4, model.n_features_in_))] * len(X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert len(model.predict(sequences)) == len(X)
+        if isinstance(model, LSTMEnsemble):
+            return
         if model.warm_start and model.max_iter < 10:
             with suppress(ValueError, TypeError):
                 model.fit(sequences, model.predict(sequences))

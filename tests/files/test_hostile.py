@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from files.crafting import ZEROS, file_of, parts_of, record_of, with_record
+from files.crafting import DROP, ZEROS, changed, file_of, parts_of, refused
 from files.models import fitted
 
 import lstmcore
-from lstmcore import SequenceScaler, layers
+from lstmcore import layers
 from lstmcore._files_container import LARGEST_HEADER
 
 
@@ -36,28 +34,6 @@ def classifier(folder: Path) -> bytes:
     """A classifier that can be trained on."""
     fitted("multiclass", warm_start=True).save(folder / "classifier")
     return (folder / "classifier").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def regressor(folder: Path) -> bytes:
-    fitted("three outputs").save(folder / "regressor")
-    return (folder / "regressor").read_bytes()
-
-
-def refused(content: bytes, folder: Path) -> str:
-    """The message with which a file is refused, having cost no more memory than it may."""
-    path = folder / f"refused-{os.getpid()}"
-    path.write_bytes(content)
-    tracemalloc.start()
-    try:
-        with pytest.raises(ValueError, match=r"can't be loaded: ") as caught:
-            lstmcore.load(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 40 * len(content) + 300_000, f"{peak} bytes for a file of {len(content)}"
-    assert str(path) in str(caught.value)
-    return str(caught.value)
 
 
 def test_truncated_at_any_byte(small: bytes, classifier: bytes, folder: Path) -> None:
@@ -225,130 +201,6 @@ def test_no_code_points(folder: Path) -> None:
         wrong = np.full((end - begin) // 4, number, np.uint32).tobytes()
         content = file_of(json.dumps(header).encode(), data[:begin] + wrong + data[end:])
         assert "no code points" in refused(content, folder)
-
-
-FITTED = ("fitted", "dict")
-SPEC = (*FITTED, "_spec", "dict")
-STATE = (*FITTED, "_training_state", "dict")
-PARAMETERS = ("parameters", "dict")
-DROP = "(nothing at all)"
-
-# Where the record of a classifier becomes another one, what stands there, and the message.
-CLASSIFIERS: list[tuple[tuple[str, ...], Any, str]] = [
-    (("parameters",), 1, "its parameters are not"),
-    ((*PARAMETERS, "more"), 1, "its parameters are not"),
-    ((*PARAMETERS, "hidden_size"), 0, "'hidden_size' parameter"),
-    ((*PARAMETERS, "hidden_size"), "many", "'hidden_size' parameter"),
-    ((*PARAMETERS, "n_jobs"), {"dict": {}}, "'n_jobs' parameter"),
-    ((*PARAMETERS, "n_timesteps"), 0, "'n_timesteps' parameter"),
-    (("fitted",), [], "its fitted state is no dict"),
-    (("fitted",), {"dict": {}}, "nothing refers"),
-    ((*FITTED, "coefs_"), 1, "no vector"),
-    ((*FITTED, "coefs_"), {"array": "fitted._training_state.moments"}, "no vector"),
-    ((*FITTED, "n_features_in_"), 4, "other numbers of features"),
-    ((*FITTED, "n_features_in_"), True, "other numbers of features"),
-    ((*FITTED, "n_outputs_"), 4, "other numbers of features"),
-    ((*FITTED, "missing_features_"), [], "no vector of indices"),
-    ((*FITTED, "missing_features_"), DROP, "lacks ['missing_features_']"),
-    ((*FITTED, "feature_names_in_"), 4, "feature names"),
-    ((*FITTED, "classes_"), 4, "no classes_"),
-    ((*FITTED, "classes_"), {"objects": ["a", "b"]}, "2 classes, but"),
-    ((*FITTED, "_multilabel"), 4, "its _multilabel is not as"),
-    ((*FITTED, "_multilabel"), DROP, "multilabel"),
-    ((*FITTED, "_spec"), DROP, "lacks"),
-    ((*FITTED, "predict"), 1, "attribute 'predict'"),
-    ((*FITTED, "_record"), 1, "attribute '_record'"),
-    ((*FITTED, "parameters_"), 1, "attribute 'parameters_'"),
-    ((*FITTED, "layout_"), 1, "attribute 'layout_'"),
-    ((*FITTED, "__class__"), 1, "attribute '__class__'"),
-    ((*SPEC, "more"), 1, "no NetworkSpec"),
-    ((*SPEC, "dtype"), DROP, "incomplete"),
-    ((*SPEC, "dtype"), "float64", "of dtype float32, not float64"),
-    ((*SPEC, "input_size"), 2**62, "need more than"),
-    ((*SPEC, "input_size"), -1, "not as it has to be"),
-    ((*SPEC, "input_size"), 4, "parameters, but coefs_ has"),
-    ((*SPEC, "hidden_sizes"), {"tuple": [2**31 - 1]}, "need more than"),
-    ((*SPEC, "hidden_sizes"), {"tuple": [-(2**31)]}, "sizes"),
-    ((*SPEC, "hidden_sizes"), {"tuple": []}, "sizes"),
-    ((*SPEC, "hidden_sizes"), [6], "not as it has to be"),
-    ((*SPEC, "hidden_sizes"), {"tuple": [1] * 1000}, "need more than"),
-    ((*SPEC, "n_outputs"), 2**40, "need more than"),
-    ((*SPEC, "pooling"), "none", "pooling"),
-    ((*SPEC, "link"), 3, "not as it has to be"),
-    ((*SPEC, "dropout"), {"float": "nan"}, "dropout"),
-    ((*STATE, "seed"), -1, "not as it has to be"),
-    ((*STATE, "parameters"), {"array": "fitted._training_state.moments"}, "another network"),
-    ((*STATE, "moments"), {"array": "fitted.coefs_"}, "another network"),
-    ((*STATE, "history"), {"tuple": [1]}, "not as it has to be"),
-    ((*STATE, "best_score"), None, "not as it has to be"),
-    (("requests",), 1, "metadata requests"),
-    (("requests",), {"dict": {"transform": {"dict": {}}}}, "metadata requests"),
-    (("requests",), {"dict": {"fit": {"dict": {"colour": True}}}}, "metadata requests"),
-    (("requests",), {"dict": {"fit": {"dict": {"sample_weight": 3}}}}, "sample_weight as 3"),
-]
-
-
-def changed(content: bytes, place: tuple[str, ...], value: Any) -> bytes:
-    """A file in which something else stands at a place of the record."""
-    record = copy.deepcopy(record_of(content))
-    node = record
-    for name in place[:-1]:
-        node = node[name]
-    node.pop(place[-1], None) if value == DROP else node.update({place[-1]: value})
-    return with_record(content, record)
-
-
-def with_all_arrays(content: bytes) -> bytes:
-    """A file that refers to all its arrays: else it would be refused for that alone."""
-    names = sorted(set(parts_of(content)[0]) - {"__metadata__"})
-    return with_record(content, record_of(content) | {"also": [{"array": n} for n in names]})
-
-
-@pytest.mark.parametrize(("place", "value", "message"), CLASSIFIERS, ids=str)
-def test_records_of_classifiers(
-    place: tuple[str, ...], value: Any, message: str, classifier: bytes, folder: Path
-) -> None:
-    content = changed(classifier, place, value)
-    if message != "nothing refers":
-        content = with_all_arrays(content)
-    assert message in refused(content, folder)
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        ((*FITTED, "_flat_targets"), True, "two shapes"),
-        ((*FITTED, "_flat_targets"), DROP, "shape y had"),
-        ((*FITTED, "target_mean_"), 1.0, "target_mean_"),
-        ((*FITTED, "target_scale_"), {"array": "fitted.coefs_"}, "target_scale_"),
-    ],
-    ids=str,
-)
-def test_records_of_regressors(
-    place: tuple[str, ...], value: Any, message: str, regressor: bytes, folder: Path
-) -> None:
-    content = with_all_arrays(changed(regressor, place, value))
-    assert message in refused(content, folder)
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        ((*PARAMETERS, "method"), "none", "'method' parameter"),
-        ((*FITTED, "n_features_in_"), 4, "not of 4 features"),
-        ((*FITTED, "n_features_in_"), [], "not of [] features"),
-        ((*FITTED, "center_"), DROP, "lacks ['center_']"),
-        ((*FITTED, "scale_"), 1, "not of 3 features"),
-        ((*FITTED, "_statistics"), {"tuple": []}, "not of 3 features"),
-        ((*FITTED, "_statistics"), [], "its _statistics is not"),
-        ((*FITTED, "_n_columns"), 0, "its _n_columns is not"),
-    ],
-    ids=str,
-)
-def test_records_of_scalers(place: tuple[str, ...], value: Any, message: str, folder: Path) -> None:
-    SequenceScaler().fit(np.ones((2, 4, 3))).save(folder / "scaler")
-    content = with_all_arrays(changed((folder / "scaler").read_bytes(), place, value))
-    assert message in refused(content, folder)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from sklearn import config_context
 from sklearn.base import clone
 
 import lstmcore
-from lstmcore import layers
+from lstmcore import SequenceScaler, layers
 from lstmcore._files_values import Encoder, decode
 
 MODELS = every_model()
+OTHERS = ("layer", "scaler", "ensemble", "finder")
+OF_SEQUENCES = [name for name in MODELS if not any(other in name for other in OTHERS)]
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_loaded_is_saved(name: str, path: Path) -> None:
     assert path.read_bytes() == content, "a second saving gives another file"
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if "layer" not in n and "scaler" not in n])
+@pytest.mark.parametrize("name", OF_SEQUENCES)
 def test_loaded_does_what_saved_does(name: str, path: Path) -> None:
     model = MODELS[name]
     loaded = reloaded(model, path)
@@ -70,6 +72,28 @@ def test_training_goes_on_to_the_same_bits(name: str, path: Path) -> None:
     assert loaded.coefs_ is loaded._training_state.parameters
     assert np.array_equal(loaded.fit(X, y).coefs_, model.fit(X, y).coefs_)
     assert loaded.n_iter_ == model.n_iter_ == 6
+
+
+@pytest.mark.parametrize("name", ["ensemble", "ensemble of regressors"])
+def test_ensembles_do_what_saved_ones_do(name: str, path: Path) -> None:
+    model = MODELS[name]
+    loaded = reloaded(model, path)
+    assert repr(clone(loaded)) == repr(clone(model))
+    for method, function in methods(model).items():
+        assert same(methods(loaded)[method](NEW_X), function(NEW_X)), method
+    y = targets("multiclass" if name == "ensemble" else "three outputs")
+    assert loaded.score(X, y) == model.score(X, y)
+    # Each of its models is whole: those with warm_start go on training.
+    twins = loaded.estimators_[0], copy.deepcopy(model.estimators_[0])
+    assert same(*(twin.fit(X, y).coefs_ for twin in twins))
+    assert same(clone(loaded).fit(X, y).predict(NEW_X), model.predict(NEW_X))
+
+
+def test_a_finder_does_what_the_saved_one_does(path: Path) -> None:
+    model = MODELS["finder"]
+    loaded = reloaded(model, path)
+    assert repr(clone(loaded)) == repr(clone(model))
+    assert same(clone(loaded).fit(X, targets("binary")).losses_, model.losses_)
 
 
 @pytest.mark.parametrize("method", ["standard", "robust", "minmax"])
@@ -181,6 +205,8 @@ def test_what_has_no_place_is_named(path: Path) -> None:
         estimator("binary", dropout=2.0).save(path)
     with pytest.raises(TypeError, match="'batch_size' parameter"):
         estimator("binary", batch_size="many").save(path)
+    with pytest.raises(TypeError, match="'estimator' parameter of LSTMEnsemble"):
+        lstmcore.LSTMEnsemble(SequenceScaler()).save(path)
     assert list(path.parent.iterdir()) == []
 
 
@@ -188,8 +214,9 @@ def test_classes_of_users_have_no_place(path: Path) -> None:
     class Mine(lstmcore.LSTMRegressor):
         pass
 
-    with pytest.raises(TypeError, match="Mine is a class of your own"):
-        Mine().save(path)
+    for model in (Mine(), lstmcore.LSTMEnsemble(Mine()), lstmcore.LearningRateFinder(Mine())):
+        with pytest.raises(TypeError, match="Mine is a class of your own"):
+            model.save(path)
 
 
 def test_paths(tmp_path: Path) -> None:

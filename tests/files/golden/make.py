@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import lstmcore
-from lstmcore import LSTMClassifier, LSTMRegressor, layers
+from lstmcore import LearningRateFinder, LSTMClassifier, LSTMEnsemble, LSTMRegressor, layers
 
 FOLDER = Path(__file__).parent
 
@@ -26,11 +26,15 @@ def models() -> dict[str, Any]:
     settings = {"max_iter": 3, "tol": None, "random_state": 0, "batch_size": 4}
     classifier = LSTMClassifier(hidden_size=(3, 2), warm_start=True, dropout=0.25, **settings)
     regressor = LSTMRegressor(hidden_size=3, dtype="float64", pooling="max", **settings)
+    base = LSTMClassifier(hidden_size=2, cell="gru", **settings)
+    ensemble = LSTMEnsemble(base, n_models=2, random_state=0)
     labels = np.array(["ant", "bee", "cat"])[np.arange(6) % 3]
     numbers = np.stack([np.arange(6.0), np.arange(6.0) ** 2], axis=1)
     return {
         "classifier": classifier.fit(X, labels),
         "regressor": regressor.fit(X, numbers),
+        "ensemble": ensemble.fit(X, labels),
+        "finder": LearningRateFinder(LSTMRegressor(**settings), n_steps=9).fit(X, numbers),
         "lstm": layers.LSTM(2, 3, 2, random_state=0),
     }
 
@@ -40,6 +44,8 @@ def outputs(model: Any) -> list[list[Any]]:
     if isinstance(model, layers.LSTM):
         y, (h, c) = model(sequences())
         parts = [*(part for part in y if len(part)), h, c]
+    elif isinstance(model, LearningRateFinder):
+        parts = [model.learning_rates_, model.losses_, model.smoothed_losses_]
     else:
         parts = [model.predict(sequences())]
         parts += [model.predict_proba(sequences())] if hasattr(model, "classes_") else []
@@ -50,5 +56,8 @@ if __name__ == "__main__":
     folder = FOLDER / lstmcore.__version__
     folder.mkdir(exist_ok=True)
     for name, model in models().items():
-        model.save(folder / f"{name}.safetensors")
+        path = folder / f"{name}.safetensors"
+        if path.exists():
+            continue  # what a release wrote is never written again
+        model.save(path)
         (folder / f"{name}.json").write_text(json.dumps(outputs(model), indent=1) + "\n")
