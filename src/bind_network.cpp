@@ -25,7 +25,8 @@ Array<Scalar> predict(NetworkHandle<Scalar>& self, const py::object& x_object,
   const NetworkSpec& spec = self.network.spec();
   auto workspace = self.workspaces.borrow();
   assign_batch(workspace->batch, n_active_object, n_sequences);
-  const auto x = as_array<Scalar>(x_object, "x", {workspace->batch.n_rows(), spec.input_size});
+  const auto x =
+      as_array<Scalar>(x_object, "x", {workspace->batch.n_rows(), spec.stack.input_size});
   require_threads(n_threads);
   auto outputs = new_array<Scalar>({n_sequences, spec.n_outputs});
   Scalar* to = outputs.mutable_data();
@@ -43,7 +44,7 @@ py::tuple predict_step(NetworkHandle<Scalar>& self, const py::object& h_object,
                        bool with_link) {
   if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
   const NetworkSpec& spec = self.network.spec();
-  const Index H = spec.hidden_sizes.back();
+  const Index H = self.network.stack().output_size();
   const auto h = as_array<Scalar>(h_object, "h", {-1, H});
   const Index N = h.shape(0);
   const auto before = as_array<Scalar>(pooled_object, "pooled", {N, H});
@@ -67,14 +68,14 @@ Array<Scalar> input_gradient(NetworkHandle<Scalar>& self, const py::object& x_ob
                              int n_threads) {
   if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
   const NetworkSpec& spec = self.network.spec();
-  if (!spec.with_dx) throw std::invalid_argument("the network was made with with_dx=False");
+  if (!spec.stack.with_dx) throw std::invalid_argument("the network was made with with_dx=False");
   const auto dscores = as_array<Scalar>(dscores_object, "dscores", {-1, spec.n_outputs});
   auto workspace = self.workspaces.borrow();
   assign_batch(workspace->batch, n_active_object, dscores.shape(0));
   const Index R = workspace->batch.n_rows();
-  const auto x = as_array<Scalar>(x_object, "x", {R, spec.input_size});
+  const auto x = as_array<Scalar>(x_object, "x", {R, spec.stack.input_size});
   require_threads(n_threads);
-  auto gradient = new_array<Scalar>({R, spec.input_size});
+  auto gradient = new_array<Scalar>({R, spec.stack.input_size});
   Scalar* to = gradient.mutable_data();
   const Scalar* from = x.data();
   const Scalar* given = dscores.data();
@@ -92,20 +93,15 @@ void bind(py::module_& module, const char* name) {
       .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, Index n_outputs,
                        const std::string& pooling, const std::string& link, double dropout,
                        const py::dict& cell_options, bool with_dx, const std::string& isa) {
-             const CellSpec cell = cell_from(cell_options);
-             network_layout(cell, input_size, hidden_sizes, n_outputs);  // checks the sizes
+             const StackSpec stack{input_size, std::move(hidden_sizes), cell_from(cell_options),
+                                   with_dx};
+             network_layout(stack, n_outputs);  // checks the sizes
              if (!(dropout >= 0.0 && dropout < 1.0)) {
                throw std::invalid_argument("dropout is " + std::to_string(dropout) +
                                            ", expected 0 <= dropout < 1");
              }
-             const NetworkSpec spec{input_size,
-                                    std::move(hidden_sizes),
-                                    n_outputs,
-                                    pooling_from_name(pooling),
-                                    link_from_name(link),
-                                    dropout,
-                                    cell,
-                                    with_dx};
+             const NetworkSpec spec{stack, n_outputs, pooling_from_name(pooling),
+                                    link_from_name(link), dropout};
              return std::make_unique<Bound>(spec, select_kernels(isa));
            }),
            py::arg("input_size"), py::arg("hidden_sizes"), py::arg("n_outputs"), py::kw_only(),
@@ -116,8 +112,7 @@ void bind(py::module_& module, const char* name) {
       .def_property_readonly("layout",
                              [](const Bound& self) {
                                const NetworkSpec& spec = self.network.spec();
-                               return layout_list(network_layout(
-                                   spec.cell, spec.input_size, spec.hidden_sizes, spec.n_outputs));
+                               return layout_list(network_layout(spec.stack, spec.n_outputs));
                              })
       .def_property_readonly("isa", [](const Bound& self) { return self.network.kernels().name; })
       .def("set_parameters", &set_parameters<Scalar>, py::arg("parameters"),

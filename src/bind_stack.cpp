@@ -47,11 +47,8 @@ class StackHandle {
   using States = std::vector<Array<Scalar>>;
   using Part = PassPart<Scalar>;
 
-  StackHandle(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes,
-              const Kernels& kernels)
-      : kernels_(&kernels),
-        entries_(stack_layout(cell, input_size, hidden_sizes)),
-        stack_(cell, input_size, hidden_sizes, true, kernels.table<Scalar>()) {
+  StackHandle(const StackSpec& spec, const Kernels& kernels)
+      : kernels_(&kernels), entries_(stack_layout(spec)), stack_(spec, kernels.table<Scalar>()) {
     stack_.reserve_panels();
   }
 
@@ -91,15 +88,16 @@ class StackHandle {
     const PackedBatch& batch = memory.batch;
     const Index R = batch.n_rows();
     const Index N = batch.n_sequences();
-    const RecurrentLayer<Scalar>& top = stack_.top();
+    const Index width = stack_.output_size();
+    const Index padded_width = stack_.padded_output_size();
     const Index I = stack_.input_size();
     const Index padded_inputs = round_up(I, kBlock<Scalar>);
     const States dh_n = states(dh_object, "dh_n", N);
     const States dc_n = cell_states(dc_object, "dc_n", N);
     const Scalar* dy = nullptr;
     if (!dy_object.is_none()) {
-      const auto given = as_array<Scalar>(dy_object, "dy", {R, top.hidden_size()});
-      dy = padded(given.data(), R, top.hidden_size(), top.padded_hidden_size(), memory.dy);
+      const auto given = as_array<Scalar>(dy_object, "dy", {R, width});
+      dy = padded(given.data(), R, width, padded_width, memory.dy);
     }
     Scalar* dx = need_dx ? memory.dx.reserve(checked_product(R, padded_inputs)) : nullptr;
     for (Part& part : memory.parts) stack_.reserve_gradients(part.workspace, part.batch);
@@ -118,8 +116,8 @@ class StackHandle {
                                                data_of(dh_n, l, first), data_of(dc_n, l, first), 0,
                                                part.batch.n_sequences());
           }
-          stack_.backward(part.batch, x, {dy, top.padded_hidden_size(), true}, dx, Dropout{},
-                          part.workspace, its_workers);
+          stack_.backward(part.batch, x, {dy, padded_width, true}, dx, Dropout{}, part.workspace,
+                          its_workers);
         });
         std::vector<StackWorkspace<Scalar>*> parts;
         for (Part& part : memory.parts) parts.push_back(&part.workspace);
@@ -293,7 +291,7 @@ class StackHandle {
       stack_.reserve(part.workspace, part.batch, cache != nullptr, Dropout{});
     }
     const RecurrentLayer<Scalar>& top = stack_.top();
-    auto y = new_array<Scalar>({batch.n_rows(), top.hidden_size()});
+    auto y = new_array<Scalar>({batch.n_rows(), stack_.output_size()});
     Scalar* to = y.mutable_data();
     const Scalar* from = x.data();
     {
@@ -358,12 +356,11 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
   py::class_<Cache<Scalar>, std::shared_ptr<Cache<Scalar>>>(
       module, cache_name, "What a forward pass keeps for one backward pass.");
   py::class_<Handle>(module, name, "LSTM layers on top of each other, over packed batches.")
-      .def(py::init([](Index input_size, const std::vector<Index>& hidden_sizes,
-                       const std::string& isa, const py::dict& options) {
-             const CellSpec cell = cell_from(options);
-             stack_layout(cell, input_size,
-                          hidden_sizes);  // checks the sizes before memory is asked for
-             return std::make_unique<Handle>(cell, input_size, hidden_sizes, select_kernels(isa));
+      .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, const std::string& isa,
+                       const py::dict& options) {
+             const StackSpec spec{input_size, std::move(hidden_sizes), cell_from(options), true};
+             stack_layout(spec);  // checks the sizes before memory is asked for
+             return std::make_unique<Handle>(spec, select_kernels(isa));
            }),
            py::arg("input_size"), py::arg("hidden_sizes"), py::arg("isa") = "", py::kw_only(),
            py::arg("cell") = py::dict())

@@ -11,13 +11,11 @@ constexpr double kBeyondOwnCache = 1 << 20;
 }  // namespace
 
 template <class Scalar>
-RecurrentStack<Scalar>::RecurrentStack(const CellSpec& cell, Index input_size,
-                                       const std::vector<Index>& hidden_sizes, bool with_dx,
-                                       const KernelTable<Scalar>& kernels) {
-  layers_.reserve(hidden_sizes.size());
-  Index below = input_size;
-  for (const Index hidden_size : hidden_sizes) {
-    layers_.emplace_back(cell, below, hidden_size, with_dx || !layers_.empty(), kernels);
+RecurrentStack<Scalar>::RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels) {
+  layers_.reserve(spec.hidden_sizes.size());
+  Index below = spec.input_size;
+  for (const Index hidden_size : spec.hidden_sizes) {
+    layers_.emplace_back(spec.cell, below, hidden_size, spec.with_dx || !layers_.empty(), kernels);
     n_parameters_ += layers_.back().n_parameters();
     below = hidden_size;
   }

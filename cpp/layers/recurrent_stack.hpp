@@ -5,6 +5,7 @@
 
 #include "layers/dropout.hpp"
 #include "layers/recurrent_layer.hpp"
+#include "layers/stack_spec.hpp"
 
 namespace lstmcore {
 
@@ -20,9 +21,7 @@ struct StackWorkspace {
 template <class Scalar>
 class RecurrentStack {
  public:
-  // `with_dx` where backward is asked for the gradient of x.
-  RecurrentStack(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes,
-                 bool with_dx, const KernelTable<Scalar>& kernels);
+  RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels);
 
   Index n_layers() const noexcept { return static_cast<Index>(layers_.size()); }
   const RecurrentLayer<Scalar>& layer(Index l) const {
@@ -30,6 +29,9 @@ class RecurrentStack {
   }
   const CellSpec& cell() const noexcept { return layers_.front().cell(); }
   const RecurrentLayer<Scalar>& top() const { return layers_.back(); }
+  // Units that the stack puts out, and the width of their rows in memory.
+  Index output_size() const noexcept { return layers_.back().hidden_size(); }
+  Index padded_output_size() const noexcept { return layers_.back().padded_hidden_size(); }
   Index input_size() const noexcept { return layers_.front().input_size(); }
   Index n_parameters() const noexcept { return n_parameters_; }
 

@@ -36,8 +36,8 @@ template <class Scalar>
 Network<Scalar>::Network(const NetworkSpec& spec, const Kernels& kernels)
     : spec_(spec),
       kernels_(&kernels),
-      stack_(spec.cell, spec.input_size, spec.hidden_sizes, spec.with_dx, kernels.table<Scalar>()),
-      head_(spec.hidden_sizes.back(), spec.n_outputs, kernels.table<Scalar>()) {
+      stack_(spec.stack, kernels.table<Scalar>()),
+      head_(stack_.output_size(), spec.n_outputs, kernels.table<Scalar>()) {
   stack_.reserve_panels();
   head_.reserve_panels();
 }
@@ -164,7 +164,7 @@ template <class Scalar>
 void Network<Scalar>::predict_step(const Scalar* h, const Index* n_steps, Index n_sequences,
                                    bool with_link, NetworkWorkspace<Scalar>& w, Scalar* pooled,
                                    Scalar* outputs) const {
-  const Index H = spec_.hidden_sizes.back();
+  const Index H = stack_.output_size();
   const Index K = spec_.n_outputs;
   Scalar* features = w.pooled.reserve_zeroed(checked_product(n_sequences, width()));
   Scalar* scores = w.scores.reserve(checked_product(n_sequences, padded_outputs()));
@@ -186,7 +186,7 @@ void Network<Scalar>::input_gradient(const Scalar* x, const Scalar* dscores, int
   const Dropout none;
   reserve_for_gradient(w, none);
   const Index R = w.batch.n_rows();
-  const Index I = spec_.input_size;
+  const Index I = spec_.stack.input_size;
   const Index K = spec_.n_outputs;
   const Index padded_inputs = round_up(I, kBlock<Scalar>);
   Scalar* dx = w.dx.reserve(checked_product(R, padded_inputs));

@@ -23,14 +23,11 @@ template <class Scalar>
 void apply_link(Link link, Scalar* scores, Index n_outputs) noexcept;
 
 struct NetworkSpec {
-  Index input_size = 0;
-  std::vector<Index> hidden_sizes;
+  StackSpec stack;
   Index n_outputs = 0;
   Pooling pooling = Pooling::kLast;
   Link link = Link::kIdentity;
   double dropout = 0.0;  // between layers and before the head, in training
-  CellSpec cell = {};
-  bool with_dx = false;  // whether gradients of x are asked for
 };
 
 template <class Scalar>
@@ -104,7 +101,7 @@ class Network {
                       NetworkWorkspace<Scalar>& w, Scalar* gradient) const;
 
  private:
-  Index width() const noexcept { return stack_.top().padded_hidden_size(); }
+  Index width() const noexcept { return stack_.padded_output_size(); }
   // From x to the gradients of the layers, and to dx (R, I padded to the block) unless it is null.
   template <class Compare>
   void differentiate_layers(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,

@@ -40,18 +40,18 @@ class Layout {
   Index offset_ = 0;
 };
 
-Layout layers_of(const CellSpec& cell, Index input_size, const std::vector<Index>& hidden_sizes) {
-  require_positive("input_size", input_size);
-  if (hidden_sizes.empty())
+Layout layers_of(const StackSpec& spec) {
+  require_positive("input_size", spec.input_size);
+  if (spec.hidden_sizes.empty())
     throw std::invalid_argument("hidden_sizes is empty, expected one size per layer");
   Layout layout;
-  Index below = input_size;
-  for (std::size_t l = 0; l < hidden_sizes.size(); ++l) {
-    const Index H = hidden_sizes[l];
+  Index below = spec.input_size;
+  for (std::size_t l = 0; l < spec.hidden_sizes.size(); ++l) {
+    const Index H = spec.hidden_sizes[l];
     require_positive("hidden_sizes", H);
     if (H > kMostParameters / kMostGates) refuse_size();
     const std::string suffix = "_l" + std::to_string(l);
-    for (ParameterArray& array : cell_arrays(cell, below, H)) {
+    for (ParameterArray& array : cell_arrays(spec.cell, below, H)) {
       layout.add(array.name + suffix, std::move(array.shape));
     }
     below = H;
@@ -61,17 +61,14 @@ Layout layers_of(const CellSpec& cell, Index input_size, const std::vector<Index
 
 }  // namespace
 
-std::vector<ParameterEntry> stack_layout(const CellSpec& cell, Index input_size,
-                                         const std::vector<Index>& hidden_sizes) {
-  return layers_of(cell, input_size, hidden_sizes).entries();
+std::vector<ParameterEntry> stack_layout(const StackSpec& spec) {
+  return layers_of(spec).entries();
 }
 
-std::vector<ParameterEntry> network_layout(const CellSpec& cell, Index input_size,
-                                           const std::vector<Index>& hidden_sizes,
-                                           Index n_outputs) {
-  Layout layout = layers_of(cell, input_size, hidden_sizes);
+std::vector<ParameterEntry> network_layout(const StackSpec& spec, Index n_outputs) {
+  Layout layout = layers_of(spec);
   require_positive("n_outputs", n_outputs);
-  layout.add("head_weight", {n_outputs, hidden_sizes.back()});
+  layout.add("head_weight", {n_outputs, spec.hidden_sizes.back()});
   layout.add("head_bias", {n_outputs});
   return std::move(layout).entries();
 }

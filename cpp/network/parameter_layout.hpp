@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "layers/cell_spec.hpp"
+#include "layers/stack_spec.hpp"
 
 namespace lstmcore {
 
@@ -17,11 +17,9 @@ struct ParameterEntry {
 
 // The arrays of the cell with a suffix: weight_ih_l0 and so on, then those of layer 1. Throws
 // std::invalid_argument for a size below 1 and std::length_error when the sizes overflow.
-std::vector<ParameterEntry> stack_layout(const CellSpec& cell, Index input_size,
-                                         const std::vector<Index>& hidden_sizes);
+std::vector<ParameterEntry> stack_layout(const StackSpec& spec);
 
-// The same, followed by head_weight (K, H of the top layer) and head_bias (K).
-std::vector<ParameterEntry> network_layout(const CellSpec& cell, Index input_size,
-                                           const std::vector<Index>& hidden_sizes, Index n_outputs);
+// The same, followed by head_weight (K, units that the stack puts out) and head_bias (K).
+std::vector<ParameterEntry> network_layout(const StackSpec& spec, Index n_outputs);
 
 }  // namespace lstmcore
