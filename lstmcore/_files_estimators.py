@@ -114,8 +114,9 @@ def estimator_record(estimator: Any, state: FittedState) -> dict[str, Any]:
     base: Any = parameters.get("estimator")
     if base is not None:
         parameters["estimator"] = base._named_record()
-    if "estimators_" in attributes:
-        attributes["estimators_"] = [model._named_record() for model in attributes["estimators_"]]
+    models: Any = attributes.get("estimators_", ())
+    if models:
+        attributes["estimators_"] = [model._named_record() for model in models]
     return {
         "parameters": parameters,
         "fitted": attributes or None,
