@@ -15,6 +15,8 @@ from lstmcore._displays import GateDisplay, LossCurveDisplay
 from lstmcore._ensemble import LSTMEnsemble
 from lstmcore._files_load import load
 from lstmcore._frames import from_long, labels_from_long
+from lstmcore._gradient_flow import GradientFlow
+from lstmcore._gradient_flow_display import GradientFlowDisplay
 from lstmcore._inference import Gates, GRUGates, RNNStates
 from lstmcore._learning_rate_finder import LearningRateFinder
 from lstmcore._parquet import iter_parquet
@@ -28,6 +30,8 @@ __all__ = [
     "GRUGates",
     "GateDisplay",
     "Gates",
+    "GradientFlow",
+    "GradientFlowDisplay",
     "LSTMClassifier",
     "LSTMEnsemble",
     "LSTMRegressor",

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstmcore._gradient_flow import flows_of
 from lstmcore._inference import batches_of
 from lstmcore._sequences import Sequences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lstmcore._gradient_flow import GradientFlow
     from lstmcore._network import FloatArray
 
 
@@ -50,6 +52,44 @@ def input_gradients(
             gradient[starts[samples[:count]] + t] = dx[row : row + count]
             row += count
     return gradient
+
+
+def gradient_flows(
+    network: Any, sequences: Sequences, dscores: FloatArray, layer: int, *, n_threads: int
+) -> list[GradientFlow]:
+    """Return norms of the gradients of a weighted sum of scores, by lag, for each sequence.
+
+    Parameters
+    ----------
+    network : object
+        A core network with its parameters.
+    sequences : Sequences
+        n sequences.
+    dscores : ndarray of shape (n, K)
+        Weights of the scores of each sequence.
+    layer : int
+        The layer whose states are meant, 0 being the lowest.
+    n_threads : int
+        Number of threads; the norms do not depend on it.
+
+    Returns
+    -------
+    flows : list of GradientFlow
+        In the order of the sequences.
+    """
+    flows: list[Any] = [None] * sequences.n_samples
+    for x, n_active, samples in batches_of(sequences):
+        norms = network.state_gradient_norms(
+            x,
+            n_active,
+            np.ascontiguousarray(dscores[samples]),
+            layer=layer,
+            n_threads=n_threads,
+        )
+        packed = flows_of(norms, n_active, len(samples))
+        for sample, flow in zip(samples.tolist(), packed, strict=True):
+            flows[sample] = flow
+    return flows
 
 
 def integrated_gradients(

@@ -1,5 +1,7 @@
 # The C++ core: the same classes for float32 and for float64.
 #
+# Why this file is long: one module is one stub, and every class is in it twice.
+#
 # Arrays must be C-contiguous and have exactly the dtype that is named; anything else is a
 # ValueError that names the argument. A batch is packed: sequences sorted by length, longest first;
 # n_active (T,) counts those alive at each step; row sum(n_active[:t]) + n of x is step t of the
@@ -83,7 +85,17 @@ class RecurrentStackFloat32:
     ]: ...
     def gates(
         self, cache: RecurrentCacheFloat32, layer: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]: ...
+    def state_gradient_norms(
+        self,
+        cache: RecurrentCacheFloat32,
+        dy: NDArray[np.float32] | None,
+        dh_n: Sequence[NDArray[np.float32]] | None,
+        dc_n: Sequence[NDArray[np.float32]] | None,
+        *,
+        layer: int,
+        n_threads: int,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
     def step(
         self,
         x: NDArray[np.float32],
@@ -132,6 +144,15 @@ class NetworkFloat32:
         *,
         apply_link: bool,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def state_gradient_norms(
+        self,
+        x: NDArray[np.float32],
+        n_active: _Index,
+        dscores: NDArray[np.float32],
+        *,
+        layer: int,
+        n_threads: int,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
     def input_gradient(
         self,
         x: NDArray[np.float32],
@@ -250,6 +271,16 @@ class RecurrentStackFloat64:
     ]: ...
     def gates(
         self, cache: RecurrentCacheFloat64, layer: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]: ...
+    def state_gradient_norms(
+        self,
+        cache: RecurrentCacheFloat64,
+        dy: NDArray[np.float64] | None,
+        dh_n: Sequence[NDArray[np.float64]] | None,
+        dc_n: Sequence[NDArray[np.float64]] | None,
+        *,
+        layer: int,
+        n_threads: int,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
     def step(
         self,
@@ -299,6 +330,15 @@ class NetworkFloat64:
         *,
         apply_link: bool,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def state_gradient_norms(
+        self,
+        x: NDArray[np.float64],
+        n_active: _Index,
+        dscores: NDArray[np.float64],
+        *,
+        layer: int,
+        n_threads: int,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
     def input_gradient(
         self,
         x: NDArray[np.float64],

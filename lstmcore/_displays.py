@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lstmcore._inference import Gates, GRUGates, RNNStates
 
 
-def _pyplot(owner: str) -> Any:
+def pyplot_for(owner: str) -> Any:
     """Return ``matplotlib.pyplot``, or say how to get it."""
     try:
         from matplotlib import pyplot as plt
@@ -119,7 +119,7 @@ class LossCurveDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        plt = _pyplot("LossCurveDisplay")
+        plt = pyplot_for("LossCurveDisplay")
         if ax is None:
             _, ax = plt.subplots()
         name = self.name if name is None else name
@@ -250,7 +250,7 @@ class GateDisplay:
         values = getattr(self.gates, self.gate)
         if not len(values):
             raise ValueError("there is nothing to plot: the sequence has no time step.")
-        plt = _pyplot("GateDisplay")
+        plt = pyplot_for("GateDisplay")
         if ax is None:
             _, ax = plt.subplots()
         settings: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,25 @@ class RNNStates:
     hidden: FloatArray
 
 
+def checked_level(layer: Any, n_layers: int) -> int:
+    """Return which of the layers is meant, 0 being the lowest and -1 the highest."""
+    try:
+        level = operator.index(layer)
+    except TypeError:
+        raise TypeError(f"layer must be an int, got {layer!r}.") from None
+    if not -n_layers <= level < n_layers:
+        raise ValueError(
+            f"layer must lie between {-n_layers} and {n_layers - 1}, as there are {n_layers} "
+            f"recurrent layers; got {layer}."
+        )
+    return level % n_layers
+
+
+def record_type(kind: str) -> Any:
+    """Return what a record of layers of a kind of cell is."""
+    return {"lstm": Gates, "gru": GRUGates, "rnn": RNNStates}[kind]
+
+
 def batches_of(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
     """Yield packed batches, the longest sequences first: (x, n_active, samples)."""
     values, starts = sequences.values, sequences.starts
@@ -152,13 +172,13 @@ def record_gates(
     stack = replace(spec, hidden_sizes=spec.hidden_sizes[: layer + 1]).build_stack()
     stack.set_parameters(np.ascontiguousarray(parameters[: stack.n_parameters]))
     kind = spec.cell["kind"]
-    record: Any = {"lstm": Gates, "gru": GRUGates, "rnn": RNNStates}[kind]
+    record = record_type(kind)
     records: dict[int, Any] = {}
     for x, n_active, samples in batches_of(sequences) if sequences.n_samples else ():
-        hidden, _, _, cache = stack.forward(
+        *_, cache = stack.forward(
             x, n_active, len(samples), None, None, n_threads=n_threads, keep=True
         )
-        gates, cell = stack.gates(cache, layer)
+        gates, cell, hidden = stack.gates(cache, layer)
         columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]
         columns += [hidden] if cell is None else [cell, hidden]
         rows = np.concatenate(columns, axis=1)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from lstmcore._attributions import input_gradients, integrated_gradients
+from lstmcore._attributions import gradient_flows, input_gradients, integrated_gradients
 from lstmcore._forms import in_form_of
-from lstmcore._inference import Gates, GRUGates, RNNStates, record_gates
+from lstmcore._inference import Gates, GRUGates, RNNStates, checked_level, record_gates
 from lstmcore._sequences import Sequences, as_numbers
 from lstmcore._summary import Summary, summarise
 from lstmcore._threads import resolve_threads
 
 if TYPE_CHECKING:
+    from lstmcore._gradient_flow import GradientFlow
     from lstmcore._network import FloatArray, IndexArray, Layout, NetworkCache, NetworkSpec
 
 
@@ -65,23 +65,59 @@ class InspectionMixin:
             If the estimator is not fitted.
         """
         sequences = self._check_sequences(X)
-        n_layers = len(self._spec.hidden_sizes)
-        try:
-            layer = operator.index(layer)
-        except TypeError:
-            raise TypeError(f"layer must be an int, got {layer!r}.") from None
-        if not -n_layers <= layer < n_layers:
-            raise ValueError(
-                f"layer must lie between {-n_layers} and {n_layers - 1}, as the network has "
-                f"{n_layers} recurrent layers; got {layer}."
-            )
-        return record_gates(
-            self._spec,
-            self.coefs_,
-            sequences,
-            layer % n_layers,
-            n_threads=resolve_threads(self.n_jobs),
-        )
+        level = checked_level(layer, len(self._spec.hidden_sizes))
+        n_threads = resolve_threads(self.n_jobs)
+        return record_gates(self._spec, self.coefs_, sequences, level, n_threads=n_threads)
+
+    def gradient_flow(self, X: Any, *, target: Any = None, layer: int = -1) -> list[GradientFlow]:
+        """Return how large the gradient of an output is, seen from ever earlier states.
+
+        Where gradients vanish, what stood early in a sequence can't be learnt. One pass of BPTT
+        gives them all; `GradientFlowDisplay` plots them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timesteps, n_features) or list of arrays
+            Sequences, as for `predict`.
+        target : label, int, array-like of shape (n_samples,) or None, default=None
+            Which output, before sigmoid or softmax: as for `attributions`.
+        layer : int, default=-1
+            The layer whose states are meant: 0 is the lowest, -1 the highest.
+
+        Returns
+        -------
+        flows : list of GradientFlow
+            For each sequence of T steps, ``hidden``, ``cell`` and ``state``: norms (T + 1,) of the
+            gradients with respect to h, to c and to both, by lag. 0 is after the last step.
+
+        Raises
+        ------
+        TypeError
+            If `layer` is no integer.
+        ValueError
+            If an argument does not fit.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstmcore import LSTMRegressor
+        >>> X = np.random.default_rng(0).normal(size=(20, 30, 1))
+        >>> model = LSTMRegressor(hidden_size=8, max_iter=2, tol=None, random_state=0)
+        >>> kept = model.fit(X, X[:, 0, 0]).gradient_flow(X)[0].state
+        >>> rnn = model.set_params(cell="rnn").fit(X, X[:, 0, 0]).gradient_flow(X)[0].state
+        >>> kept.shape, bool(kept[30] / kept[0] > rnn[30] / rnn[0])
+        ((31,), True)
+        """
+        sequences = self._check_sequences(X)
+        level = checked_level(layer, len(self._spec.hidden_sizes))
+        if not sequences.n_samples:
+            return []
+        dscores = self._score_weights(target, sequences)
+        network = self._cache.get(self._spec, self.coefs_)
+        n_threads = resolve_threads(self.n_jobs)
+        return gradient_flows(network, sequences, dscores, level, n_threads=n_threads)
 
     def summary(self, *, batch_size: int | None = None, n_timesteps: int = 100) -> Summary:
         """Return the layers of the network, their sizes and what they cost.

@@ -4,6 +4,7 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "norm_arrays.hpp"
 
 namespace lstmcore::binding {
 namespace {
@@ -60,6 +61,30 @@ py::tuple predict_step(NetworkHandle<Scalar>& self, const py::object& h_object,
   self.network.predict_step(h.data(), steps, N, with_link, *workspace, pooled.mutable_data(),
                             outputs.mutable_data());
   return py::make_tuple(outputs, pooled);
+}
+
+template <class Scalar>
+py::tuple state_gradient_norms(NetworkHandle<Scalar>& self, const py::object& x_object,
+                               const py::object& n_active_object, const py::object& dscores_object,
+                               Index layer, int n_threads) {
+  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
+  const NetworkSpec& spec = self.network.spec();
+  const auto dscores = as_array<Scalar>(dscores_object, "dscores", {-1, spec.n_outputs});
+  const Index N = dscores.shape(0);
+  auto workspace = self.workspaces.borrow();
+  assign_batch(workspace->batch, n_active_object, N);
+  const Index R = workspace->batch.n_rows();
+  const auto x = as_array<Scalar>(x_object, "x", {R, spec.stack.input_size});
+  require_threads(n_threads);
+  NormArrays arrays(self.network.stack(), layer, N, R);
+  const GradientNorms norms = arrays.norms();
+  const Scalar* from = x.data();
+  const Scalar* given = dscores.data();
+  {
+    const py::gil_scoped_release release;
+    self.network.state_gradient_norms(from, given, n_threads, *workspace, norms);
+  }
+  return arrays.as_tuple();
 }
 
 template <class Scalar>
@@ -123,6 +148,9 @@ void bind(py::module_& module, const char* name) {
       .def("predict_step", &predict_step<Scalar>, py::arg("h"), py::arg("pooled"),
            py::arg("n_steps"), py::kw_only(), py::arg("apply_link"),
            "Outputs (N, K) and pooled (N, H) after one more step, which gave h (N, H).")
+      .def("state_gradient_norms", &state_gradient_norms<Scalar>, py::arg("x"), py::arg("n_active"),
+           py::arg("dscores"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
+           "Norms (N + R) of the gradients of that sum with respect to h and c of a layer.")
       .def("input_gradient", &input_gradient<Scalar>, py::arg("x"), py::arg("n_active"),
            py::arg("dscores"), py::kw_only(), py::arg("n_threads"),
            "Gradient (R, I) of the sum of dscores (N, K) times the scores, of a packed batch.");

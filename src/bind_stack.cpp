@@ -4,41 +4,12 @@
 #include <atomic>
 
 #include "arrays.hpp"
-#include "base/workspace_pool.hpp"
 #include "bind.hpp"
+#include "norm_arrays.hpp"
+#include "stack_cache.hpp"
 
 namespace lstmcore::binding {
 namespace {
-
-template <class Scalar>
-struct PassPart {
-  PackedBatch batch;
-  StackWorkspace<Scalar> workspace;
-};
-
-// The memory of one pass.
-template <class Scalar>
-struct PassMemory {
-  PackedBatch batch;
-  std::vector<PassPart<Scalar>> parts;
-  AlignedBuffer<Scalar> dy, dx;
-};
-
-// What a forward pass left for the backward pass, which overwrites it. The memory goes back to the
-// stack's pool with it: a training step of a size seen before touches no fresh page.
-template <class Scalar>
-struct Cache {
-  using Pool = WorkspacePool<PassMemory<Scalar>>;
-
-  Cache(std::shared_ptr<Pool> shared_pool, std::uint64_t id)
-      : pool(std::move(shared_pool)), memory(pool->borrow()), stack_id(id) {}
-
-  std::shared_ptr<Pool> pool;
-  typename Pool::Loan memory;
-  Array<Scalar> x;
-  std::uint64_t stack_id;  // of the stack that made it
-  bool spent = false;
-};
 
 template <class Scalar>
 class StackHandle {
@@ -85,45 +56,14 @@ class StackHandle {
     require_threads(n_threads);
     require_fresh(cache);
     PassMemory<Scalar>& memory = *cache->memory;
-    const PackedBatch& batch = memory.batch;
-    const Index R = batch.n_rows();
-    const Index N = batch.n_sequences();
-    const Index width = stack_.output_size();
-    const Index padded_width = stack_.padded_output_size();
+    const Index R = memory.batch.n_rows();
+    const Index N = memory.batch.n_sequences();
     const Index I = stack_.input_size();
     const Index padded_inputs = round_up(I, kBlock<Scalar>);
-    const States dh_n = states(dh_object, "dh_n", N);
-    const States dc_n = cell_states(dc_object, "dc_n", N);
-    const Scalar* dy = nullptr;
-    if (!dy_object.is_none()) {
-      const auto given = as_array<Scalar>(dy_object, "dy", {R, width});
-      dy = padded(given.data(), R, width, padded_width, memory.dy);
-    }
     Scalar* dx = need_dx ? memory.dx.reserve(checked_product(R, padded_inputs)) : nullptr;
-    for (Part& part : memory.parts) stack_.reserve_gradients(part.workspace, part.batch);
     auto gradient = new_array<Scalar>({n_parameters()});
-    Scalar* flat = gradient.mutable_data();
-    const Scalar* x = cache->x.data();
-    cache->spent = true;
-    {
-      const py::gil_scoped_release release;
-      const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
-      run_with_workers(threads, [&](Workers& workers) {
-        each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
-          const Index first = part.batch.first_sequence();
-          for (Index l = 0; l < stack_.n_layers(); ++l) {
-            stack_.layer(l).set_state_gradient(layer_of(part, l), part.batch,
-                                               data_of(dh_n, l, first), data_of(dc_n, l, first), 0,
-                                               part.batch.n_sequences());
-          }
-          stack_.backward(part.batch, x, {dy, padded_width, true}, dx, Dropout{}, part.workspace,
-                          its_workers);
-        });
-        std::vector<StackWorkspace<Scalar>*> parts;
-        for (Part& part : memory.parts) parts.push_back(&part.workspace);
-        stack_.get_gradients(parts, flat, workers);
-      });
-    }
+    run_backward(*cache, dy_object, dh_object, dc_object, dx, gradient.mutable_data(), nullptr,
+                 n_threads);
     py::list dh_0;
     py::list dc_0;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
@@ -142,23 +82,38 @@ class StackHandle {
     return py::make_tuple(dx_array, dh_0, dc_0, gradient);
   }
 
+  // Instead of backward: norms of the gradients of the states of a layer.
+  py::tuple state_gradient_norms(const SharedCache& cache, const py::object& dy_object,
+                                 const py::object& dh_object, const py::object& dc_object,
+                                 Index layer, int n_threads) {
+    require_threads(n_threads);
+    require_fresh(cache);
+    const PackedBatch& batch = cache->memory->batch;
+    NormArrays arrays(stack_, layer, batch.n_sequences(), batch.n_rows());
+    const GradientNorms norms = arrays.norms();
+    run_backward(*cache, dy_object, dh_object, dc_object, nullptr, nullptr, &norms, n_threads);
+    return arrays.as_tuple();
+  }
+
   py::tuple gates(const SharedCache& cache, Index l) const {
     require_fresh(cache);
-    if (l < 0 || l >= stack_.n_layers()) {
-      throw std::invalid_argument("layer is " + std::to_string(l) + ", expected 0 to " +
-                                  std::to_string(stack_.n_layers() - 1));
-    }
+    require_layer(stack_, l);
     const PassMemory<Scalar>& memory = *cache->memory;
     const PackedBatch& batch = memory.batch;
     const Index H = stack_.layer(l).hidden_size();
     auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_gates(), H});
     Array<Scalar> cell_array = new_cell_state(l, batch.n_rows());
+    auto hidden_array = new_array<Scalar>({batch.n_rows(), H});
     for (const Part& part : memory.parts) {
-      stack_.layer(l).get_gates(part.workspace.layers[static_cast<std::size_t>(l)], part.batch,
-                                gate_array.mutable_data(), cell_array.mutable_data());
+      const auto& workspace = part.workspace.layers[static_cast<std::size_t>(l)];
+      stack_.layer(l).get_gates(workspace, part.batch, gate_array.mutable_data(),
+                                cell_array.mutable_data());
+      stack_.layer(l).get_output(workspace, part.batch, hidden_array.mutable_data(), 0,
+                                 part.batch.n_sequences());
     }
-    if (!stack_.cell().has_cell_state()) return py::make_tuple(gate_array, py::none());
-    return py::make_tuple(gate_array, cell_array);
+    py::object cell = py::none();
+    if (stack_.cell().has_cell_state()) cell = cell_array;
+    return py::make_tuple(gate_array, cell, hidden_array);
   }
 
   // One step of all layers for N sequences; h and c (L, N, H) may be their own outputs.
@@ -276,6 +231,43 @@ class StackHandle {
     return array;
   }
 
+  // BPTT to dx, to the gradient of the parameters `flat`, and to norms, where they are not null.
+  void run_backward(Cache<Scalar>& cache, const py::object& dy_object, const py::object& dh_object,
+                    const py::object& dc_object, Scalar* dx, Scalar* flat,
+                    const GradientNorms* norms, int n_threads) {
+    PassMemory<Scalar>& memory = *cache.memory;
+    const PackedBatch& batch = memory.batch;
+    const Index width = stack_.output_size();
+    const Index padded_width = stack_.padded_output_size();
+    const States dh_n = states(dh_object, "dh_n", batch.n_sequences());
+    const States dc_n = cell_states(dc_object, "dc_n", batch.n_sequences());
+    const Scalar* dy = nullptr;
+    if (!dy_object.is_none()) {
+      const auto given = as_array<Scalar>(dy_object, "dy", {batch.n_rows(), width});
+      dy = padded(given.data(), batch.n_rows(), width, padded_width, memory.dy);
+    }
+    for (Part& part : memory.parts) stack_.reserve_gradients(part.workspace, part.batch);
+    const Scalar* x = cache.x.data();
+    cache.spent = true;
+    const py::gil_scoped_release release;
+    const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
+    run_with_workers(threads, [&](Workers& workers) {
+      each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
+        const Index first = part.batch.first_sequence();
+        for (Index l = 0; l < stack_.n_layers(); ++l) {
+          stack_.layer(l).set_state_gradient(layer_of(part, l), part.batch, data_of(dh_n, l, first),
+                                             data_of(dc_n, l, first), 0, part.batch.n_sequences());
+        }
+        stack_.backward(part.batch, x, {dy, padded_width, true}, dx, Dropout{}, part.workspace,
+                        its_workers, norms);
+      });
+      if (flat == nullptr) return;
+      std::vector<StackWorkspace<Scalar>*> parts;
+      for (Part& part : memory.parts) parts.push_back(&part.workspace);
+      stack_.get_gradients(parts, flat, workers);
+    });
+  }
+
   py::tuple run_forward(PassMemory<Scalar>& memory, const py::object& x_object,
                         const py::object& n_active, Index n_sequences, const py::object& h0_object,
                         const py::object& c0_object, int n_threads, const SharedCache& cache) {
@@ -376,7 +368,10 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
            py::arg("dc_n"), py::kw_only(), py::arg("need_dx"), py::arg("n_threads"),
            "dx (R, I) or None, dh_0 and dc_0 per layer (N, H), and the gradient (P,).")
       .def("gates", &Handle::gates, py::arg("cache"), py::arg("layer"),
-           "Gates i, f, g, o (R, 4, H) and cell states (R, H) of a layer.")
+           "Gates i, f, g, o (R, 4, H), cell states and hidden states (R, H) of a layer.")
+      .def("state_gradient_norms", &Handle::state_gradient_norms, py::arg("cache"), py::arg("dy"),
+           py::arg("dh_n"), py::arg("dc_n"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
+           "Norms (N + R) of the gradients of h and c of a layer: initial states, then all steps.")
       .def("step", &Handle::step, py::arg("x"), py::arg("h"), py::arg("c"), py::arg("h_out"),
            py::arg("c_out"), "One time step, from x (N, I) and states (L, N, H) to states.");
 }

@@ -9,6 +9,7 @@
 #include "kernels/kernel_table.hpp"
 #include "layers/cell_spec.hpp"
 #include "layers/gate_group.hpp"
+#include "layers/gradient_norms.hpp"
 #include "layers/packed_batch.hpp"
 
 namespace lstmcore {
@@ -83,6 +84,10 @@ class RecurrentLayer {
   void backward(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& dy,
                 const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w, Index n_begin,
                 Index n_end) const noexcept;
+  // Before BPTT goes through step t: norms of the gradients of the states after it. t = -1, when it
+  // is done: of the initial states.
+  void note_gradients(const PackedBatch& batch, Index t, const BatchRows<const Scalar>& dy,
+                      const LayerWorkspace<Scalar>& w, const GradientNorms& norms) const noexcept;
   void clear_gradients(LayerWorkspace<Scalar>& w) const noexcept;
   // Adds, for each parameter, one sum over the rows of these steps in ascending order.
   void accumulate_gradients(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& x,

@@ -1,5 +1,6 @@
 // Memory of a layer: packed weights, states, gates. The loops: recurrent_layer.cpp.
 #include <algorithm>
+#include <cmath>
 
 #include "layers/recurrent_layer.hpp"
 
@@ -195,6 +196,35 @@ void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
   if (!cell_.has_cell_state()) return;
   unblock_row(w.c.data(), cell_stride(w, batch), batch.n_sequences() + row, hidden_size_, n_blocks_,
               c + to * hidden_size_);
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::note_gradients(const PackedBatch& batch, Index t,
+                                            const BatchRows<const Scalar>& dy,
+                                            const LayerWorkspace<Scalar>& w,
+                                            const GradientNorms& norms) const noexcept {
+  const Index Hp = padded_hidden_size();
+  const Index rows = t < 0 ? batch.n_sequences() : batch.n_active(t);
+  // A part of a batch has its rows side by side in the whole batch.
+  const Index first = batch.first_sequence();
+  const Index to = t < 0 ? first : norms.n_sequences + batch.whole_row(t);
+  const Scalar* direct = t < 0 || dy.data == nullptr ? nullptr : dy.at(batch, t);
+  for (Index n = 0; n < rows; ++n) {
+    double sum = 0;
+    for (Index k = 0; k < hidden_size_; ++k) {
+      const double here = direct == nullptr ? 0 : direct[n * Hp + k];
+      const double value = w.dh.data()[n * Hp + k] + here;
+      sum += value * value;
+    }
+    norms.hidden[to + n] = std::sqrt(sum);
+    if (!cell_.has_cell_state()) continue;
+    sum = 0;
+    for (Index k = 0; k < hidden_size_; ++k) {
+      const double value = w.dc.data()[(k / B * batch.n_sequences() + n) * B + k % B];
+      sum += value * value;
+    }
+    norms.cell[to + n] = std::sqrt(sum);
+  }
 }
 
 template class RecurrentLayer<float>;

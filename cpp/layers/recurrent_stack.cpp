@@ -151,7 +151,7 @@ template <class Scalar>
 void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
                                       const BatchRows<const Scalar>& dy, Scalar* dx,
                                       const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                      Workers& workers) const {
+                                      Workers& workers, const GradientNorms* norms) const {
   const bool together = works_together(batch, workers.size());
   BatchRows<const Scalar> dy_here = dy;
   for (Index l = n_layers() - 1; l >= 0; --l) {
@@ -162,8 +162,10 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
     const BatchRows<Scalar> dx_here{dx_data, round_up(here.input_size(), kBlock<Scalar>), l == 0};
     here.clear_gradients(memory);
     Index t_end = batch.n_steps();
+    const bool noted = norms != nullptr && norms->layer == l;
     while (t_end > 0) {
-      const Steps steps = here.steps_before(batch, t_end);
+      const Steps steps = noted ? Steps{t_end - 1, t_end} : here.steps_before(batch, t_end);
+      if (noted) here.note_gradients(batch, steps.begin, dy_here, memory, *norms);
       if (together) {
         here.backward_together(batch, steps, dy_here, dx_here, memory, workers);
       } else {
@@ -171,8 +173,12 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
           here.backward(batch, steps, dy_here, dx_here, memory, n_begin, n_end);
         });
       }
-      here.accumulate_gradients(batch, steps, input, memory, workers);
+      if (norms == nullptr) here.accumulate_gradients(batch, steps, input, memory, workers);
       t_end = steps.begin;
+    }
+    if (noted) {
+      here.note_gradients(batch, -1, dy_here, memory, *norms);
+      return;
     }
     if (l > 0 && dropout.active()) {
       workers.each_range(batch.n_sequences(), 1, [&](Index n_begin, Index n_end) {

@@ -68,9 +68,10 @@ class RecurrentStack {
   }
   // From the state gradients in w and dy (R, Hp of the top layer, or null) to dx (R, I padded to
   // the block, of the whole batch, or null) and the gradient panels. One worker for a part.
+  // With `norms` it stops below the layer that they are of, and no weights get a gradient.
   void backward(const PackedBatch& batch, const Scalar* x, const BatchRows<const Scalar>& dy,
-                Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w,
-                Workers& workers) const;
+                Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w, Workers& workers,
+                const GradientNorms* norms = nullptr) const;
   // The gradient of the parameters: the sum over the parts, in their order.
   void get_gradients(const std::vector<StackWorkspace<Scalar>*>& parts, Scalar* gradient,
                      Workers& workers) const;

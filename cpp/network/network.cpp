@@ -181,24 +181,40 @@ void Network<Scalar>::predict_step(const Scalar* h, const Index* n_steps, Index 
 }
 
 template <class Scalar>
-void Network<Scalar>::input_gradient(const Scalar* x, const Scalar* dscores, int n_threads,
-                                     NetworkWorkspace<Scalar>& w, Scalar* gradient) const {
+void Network<Scalar>::differentiate_scores(const Scalar* x, const Scalar* dscores, int n_threads,
+                                           NetworkWorkspace<Scalar>& w, Scalar* dx,
+                                           const GradientNorms* norms) const {
   const Dropout none;
   reserve_for_gradient(w, none);
+  const Index K = spec_.n_outputs;
+  const auto given = [&](Index n_begin, Index n_end) {
+    for (Index n = n_begin; n < n_end; ++n) {
+      Scalar* row = w.dscores.data() + n * padded_outputs();
+      std::fill_n(std::copy_n(dscores + n * K, K, row), padded_outputs() - K, Scalar{0});
+    }
+  };
+  const double products =
+      3.0 * stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows());
+  run_with_workers(useful_threads(products, n_threads), [&](Workers& workers) {
+    differentiate_layers(x, none, w, dx, workers, given, norms);
+  });
+}
+
+template <class Scalar>
+void Network<Scalar>::state_gradient_norms(const Scalar* x, const Scalar* dscores, int n_threads,
+                                           NetworkWorkspace<Scalar>& w,
+                                           const GradientNorms& norms) const {
+  differentiate_scores(x, dscores, n_threads, w, nullptr, &norms);
+}
+
+template <class Scalar>
+void Network<Scalar>::input_gradient(const Scalar* x, const Scalar* dscores, int n_threads,
+                                     NetworkWorkspace<Scalar>& w, Scalar* gradient) const {
   const Index R = w.batch.n_rows();
   const Index I = spec_.stack.input_size;
-  const Index K = spec_.n_outputs;
   const Index padded_inputs = round_up(I, kBlock<Scalar>);
   Scalar* dx = w.dx.reserve(checked_product(R, padded_inputs));
-  const double products = 3.0 * stack_.multiply_adds_per_row() * static_cast<double>(R);
-  run_with_workers(useful_threads(products, n_threads), [&](Workers& workers) {
-    differentiate_layers(x, none, w, dx, workers, [&](Index n_begin, Index n_end) {
-      for (Index n = n_begin; n < n_end; ++n) {
-        Scalar* row = w.dscores.data() + n * padded_outputs();
-        std::fill_n(std::copy_n(dscores + n * K, K, row), padded_outputs() - K, Scalar{0});
-      }
-    });
-  });
+  differentiate_scores(x, dscores, n_threads, w, dx, nullptr);
   for (Index r = 0; r < R; ++r) std::copy_n(dx + r * padded_inputs, I, gradient + r * I);
 }
 

@@ -99,20 +99,25 @@ class Network {
   // dropout. The network must be one `with_dx`.
   void input_gradient(const Scalar* x, const Scalar* dscores, int n_threads,
                       NetworkWorkspace<Scalar>& w, Scalar* gradient) const;
+  // Norms of the gradients of that sum with respect to the states of a layer.
+  void state_gradient_norms(const Scalar* x, const Scalar* dscores, int n_threads,
+                            NetworkWorkspace<Scalar>& w, const GradientNorms& norms) const;
 
  private:
   Index width() const noexcept { return stack_.padded_output_size(); }
   // From x to the gradients of the layers, and to dx (R, I padded to the block) unless it is null.
   template <class Compare>
   void differentiate_layers(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                            Scalar* dx, Workers& workers, Compare&& compare) const {
+                            Scalar* dx, Workers& workers, Compare&& compare,
+                            const GradientNorms* norms = nullptr) const {
     each_part(w.parts, workers, [&](NetworkPart<Scalar>& part, Workers& its_workers) {
       const Index first = part.batch.first_sequence();
       forward_part(x, dropout, w, part, its_workers, [&](Index n_begin, Index n_end) {
         compare(n_begin, n_end);
         backward_head(dropout, w, part, n_begin - first, n_end - first);
       });
-      stack_.backward(part.batch, x, dy(part), dx, dropout.of_part(first), part.stack, its_workers);
+      stack_.backward(part.batch, x, dy(part), dx, dropout.of_part(first), part.stack, its_workers,
+                      norms);
     });
   }
   template <class AfterScores>
@@ -138,6 +143,10 @@ class Network {
   void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w, NetworkPart<Scalar>& part,
                      Index n_begin, Index n_end) const noexcept;
   void get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient, Workers& workers) const;
+  // The same where the gradient of the scores is given, to dx or norms.
+  void differentiate_scores(const Scalar* x, const Scalar* dscores, int n_threads,
+                            NetworkWorkspace<Scalar>& w, Scalar* dx,
+                            const GradientNorms* norms) const;
   // The gradient of every h_t of the top layer, or none where only the last has one.
   BatchRows<const Scalar> dy(const NetworkPart<Scalar>& part) const noexcept {
     return {spec_.pooling == Pooling::kLast ? nullptr : part.dy.data(), width(), false};

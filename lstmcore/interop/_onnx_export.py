@@ -102,8 +102,6 @@ def to_onnx(
         model = _layer_model(layer_or_estimator, dtype or layer_or_estimator.dtype)
     elif isinstance(layer_or_estimator, BaseLSTM):
         check_is_fitted(layer_or_estimator)
-        if layer_or_estimator._spec.cell["kind"] != "lstm":
-            raise ValueError(f"cell must be an LSTM to be exported, got {layer_or_estimator.cell}.")
         model = _estimator_model(layer_or_estimator, dtype or layer_or_estimator._spec.dtype)
     else:
         raise TypeError(
@@ -144,7 +142,7 @@ def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)
     x, is_nan = _filled(g, x, model.missing_features_, model.n_features_in_, dtype)
     batch = ragged_batch(g, x, lengths, is_nan, dtype)
-    stack = Stack({"kind": "lstm"}, parameters, len(spec.hidden_sizes))
+    stack = Stack(spec.cell, parameters, len(spec.hidden_sizes))
     outputs = recurrent_layers(g, batch, stack, None, dtype)
     pooled = _pooled(g, batch, outputs, spec.pooling, dtype)
     head = (g.constant(parameters[f"head_{n}"], name=f"head_{n}") for n in ("weight", "bias"))
@@ -193,9 +191,10 @@ def _pooled(g: GraphBuilder, batch: Ragged, outputs: Outputs, pooling: str, dtyp
         lengths = g.add("Max", batch.lengths, g.constant([1]))
         lengths = g.add("Unsqueeze", g.add("Cast", lengths, to=g.type_of(dtype)), g.constant([1]))
         return g.add("Div", g.add("ReduceSum", outputs.y, time, keepdims=0), lengths)
-    # Below every output of a layer, which lies between -1 and 1; and there is always a step.
-    low = g.add("Where", batch.alive, outputs.y, g.constant(-2, dtype))
-    floor = g.add("Expand", g.constant(-2, dtype), g.add("Shape", outputs.states[-1][0]))
+    # What is no step is below every output of a layer; and there is always a step.
+    lowest = g.constant(np.finfo(dtype).min, dtype)
+    low = g.add("Where", batch.alive, outputs.y, lowest)
+    floor = g.add("Expand", lowest, g.add("Shape", outputs.states[-1][0]))
     highest = g.add("ReduceMax", g.add("Concat", low, floor, axis=0), time, keepdims=0)
     empty = g.add("Unsqueeze", g.add("Equal", batch.lengths, g.constant([0])), g.constant([1]))
     return g.add("Where", empty, g.constant(0, dtype), highest)

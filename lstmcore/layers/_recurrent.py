@@ -17,6 +17,7 @@ from lstmcore._sequences import as_numbers
 from lstmcore._threads import resolve_threads
 from lstmcore._user_batch import UserBatch, checked_part, checked_state, state_pair
 from lstmcore.layers._checks import checked_dtype, checked_number, checked_size
+from lstmcore.layers._inspection import InspectableLayer, layer_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ class _Cache:
     version: int
 
 
-class RecurrentLayer(Savable, Generic[State]):
+class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
     """Base of the layers: all that does not depend on the cell.
 
     A subclass says what its cell is in `_options`, in the words of the core. Where it
@@ -123,13 +124,15 @@ class RecurrentLayer(Savable, Generic[State]):
         y, state, _ = self._run(x, state, keep=False)
         return y, state
 
-    def forward(self, x: Any, state: State | None = None) -> tuple[Any, State, Any]:
+    def forward(self, x: Any, state: State | None = None, *, return_gates: bool = False) -> Any:
         """Run sequences through the layers and keep what `backward` needs.
 
         Parameters
         ----------
         x, state
             As for calling the layer.
+        return_gates : bool, default=False
+            Whether to return the gates and states of every step too.
 
         Returns
         -------
@@ -137,6 +140,9 @@ class RecurrentLayer(Savable, Generic[State]):
             As from calling the layer, to the bit.
         cache : object
             For one call of `backward`.
+        gates : list of Gates, GRUGates or RNNStates
+            Only with ``return_gates``: for each of the L layers what ``gates`` of the estimators
+            tells of a sequence, such as ``gates[-1].forget``, in the form of ``y``.
 
         Raises
         ------
@@ -148,7 +154,12 @@ class RecurrentLayer(Savable, Generic[State]):
         >>> from lstmcore.layers import LSTM
         >>> y, state, cache = LSTM(3, 8).forward([[[0.0, 1.0, 2.0]]])
         """
-        return self._run(x, state, keep=True)
+        y, after, cache = self._run(x, state, keep=True)
+        if not return_gates:
+            return y, after, cache
+        kind = self._options()["kind"]
+        gates = layer_records(self._stack, cache.content, cache.batch, kind, self.num_layers)
+        return y, after, cache, gates
 
     def backward(
         self,
@@ -209,14 +220,9 @@ class RecurrentLayer(Savable, Generic[State]):
                 "new ones since."
             )
         batch = cache.batch
-        rows = None
-        if dy is not None:
-            rows = batch.pack_like(dy, np.dtype(self.dtype), self.hidden_size, "dy")
-        gradients = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         dx, dh_0, dc_0, gradient = self._stack.backward(
             cache.content,
-            rows,
-            *self._packed(batch, gradients),
+            *self._packed_gradients(dy, dstate, batch),
             need_dx=bool(need_dx),
             n_threads=resolve_threads(self.n_jobs),
         )
@@ -345,6 +351,14 @@ class RecurrentLayer(Savable, Generic[State]):
         """Return the arrays of a state as the core takes them, c None where there is none."""
         h, c = (*map(batch.pack_state, parts), None)[:2]
         return h, c
+
+    def _packed_gradients(self, dy: Any, dstate: Any, batch: UserBatch) -> tuple[Any, Any, Any]:
+        """Return gradients of the output, and of h and c in the end, as the core takes them."""
+        rows = None
+        if dy is not None:
+            rows = batch.pack_like(dy, np.dtype(self.dtype), self.hidden_size, "dy")
+        parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
+        return rows, *self._packed(batch, parts)
 
     def _unpacked(self, batch: UserBatch, h: list[Array], c: list[Array]) -> State:
         """Return packed arrays, one for each layer, as a state."""

@@ -158,7 +158,7 @@ def test_gates_of_every_cell(dtype: np.dtype[Any]) -> None:
         weights = {k: v.astype(np.float64) for k, v in p.split(p.parameters)[0].items()}
         h0 = p.h0[0].astype(np.float64)
         _, _, _, stashes = layer_forward(cell, weights, p.x.astype(np.float64), p.n_active, h0, h0)
-        gates, c = stack.gates(cache, 0)
+        gates, c, _ = stack.gates(cache, 0)
         assert c is None
         parts = [stash[2:3] if cell.kind == "rnn" else stash[2:5] for stash in stashes]
         expected = np.concatenate([np.stack(part, axis=1) for part in parts])

@@ -131,9 +131,12 @@ def test_gates_and_cell_state_of_every_step(
         p.x, p.n_active, p.n_sequences, p.h0, p.c0, n_threads=n_threads, keep=True
     )
     for level, theirs in enumerate(expected):
-        gates, c = stack.gates(stash, level)
+        gates, c, h = stack.gates(stash, level)
+        expected_h = theirs.gates[:, 3] * np.tanh(theirs.c)
         assert_matches(
-            {"gates": gates, "c": c}, {"gates": theirs.gates, "c": theirs.c}, TOLERANCE[dtype]
+            {"gates": gates, "c": c, "h": h},
+            {"gates": theirs.gates, "c": theirs.c, "h": expected_h},
+            TOLERANCE[dtype],
         )
 
 

@@ -150,10 +150,3 @@ def test_warm_start_goes_on_with_the_same_cell_only() -> None:
 def test_errors(cell: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         LSTMClassifier(cell=cell).fit(X, targets("binary"))
-
-
-def test_onnx_names_what_it_can_not_export() -> None:
-    pytest.importorskip("onnx")
-    model = estimator("binary", cell="gru").fit(X, targets("binary"))
-    with pytest.raises(ValueError, match="cell must be an LSTM to be exported, got gru"):
-        model.to_onnx()

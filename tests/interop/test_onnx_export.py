@@ -20,6 +20,7 @@ from interop.drawing import (
 )
 
 from lstmcore import LSTMClassifier, LSTMRegressor
+from lstmcore.cells import GRUCell, RNNCell
 from lstmcore.interop import from_onnx, to_onnx
 from lstmcore.layers import LSTM
 
@@ -183,6 +184,19 @@ def test_estimators(problem: str, pooling: str) -> None:
     assert len(outputs(model, [])) == len(outputs(model, X))
     for array in outputs(model, []).values():
         assert len(array) == 0
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize(
+    "cell",
+    ["gru", GRUCell(reset_after=False), "rnn", RNNCell(nonlinearity="relu")],
+    ids=["gru", "gru, reset before", "rnn", "rnn, relu"],
+)
+def test_estimators_of_other_cells(cell: Any, pooling: str) -> None:
+    model = fitted("multiclass", cell=cell, pooling=pooling, hidden_size=(7, 5))
+    assert_agrees(model, X)
+    assert_agrees(model, [np.zeros((0, 3))] * 2)
+    assert len(outputs(model, [])["label"]) == 0
 
 
 def test_pooling_of_negative_values() -> None:
