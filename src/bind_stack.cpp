@@ -246,11 +246,14 @@ class StackHandle {
       const auto given = as_array<Scalar>(dy_object, "dy", {batch.n_rows(), width});
       dy = padded(given.data(), batch.n_rows(), width, padded_width, memory.dy);
     }
-    for (Part& part : memory.parts) stack_.reserve_gradients(part.workspace, part.batch);
+    const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
+    for (Part& part : memory.parts) {
+      stack_.reserve_gradients(part.workspace, part.batch);
+      if (flat != nullptr) stack_.reserve_sums(part.sums, threads);
+    }
     const Scalar* x = cache.x.data();
     cache.spent = true;
     const py::gil_scoped_release release;
-    const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
     run_with_workers(threads, [&](Workers& workers) {
       each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
         const Index first = part.batch.first_sequence();
@@ -258,12 +261,14 @@ class StackHandle {
           stack_.layer(l).set_state_gradient(layer_of(part, l), part.batch, data_of(dh_n, l, first),
                                              data_of(dc_n, l, first), 0, part.batch.n_sequences());
         }
+        StackGradients<Scalar>* sums = flat == nullptr ? nullptr : &part.sums;
+        if (sums != nullptr) stack_.clear(*sums, flat);
         stack_.backward(part.batch, x, {dy, padded_width, true}, dx, Dropout{}, part.workspace,
-                        its_workers, norms);
+                        sums, its_workers, norms);
       });
       if (flat == nullptr) return;
-      std::vector<StackWorkspace<Scalar>*> parts;
-      for (Part& part : memory.parts) parts.push_back(&part.workspace);
+      std::vector<StackGradients<Scalar>*> parts;
+      for (Part& part : memory.parts) parts.push_back(&part.sums);
       stack_.get_gradients(parts, flat, workers);
     });
   }

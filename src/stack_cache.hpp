@@ -16,6 +16,7 @@ template <class Scalar>
 struct PassPart {
   PackedBatch batch;
   StackWorkspace<Scalar> workspace;
+  StackGradients<Scalar> sums;
 };
 
 // The memory of one pass.

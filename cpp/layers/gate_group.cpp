@@ -28,20 +28,44 @@ void GateGroup<Scalar>::reserve_panels() {
 }
 
 template <class Scalar>
+void GateGroup<Scalar>::transpose_block(const Scalar* w_ih, const Scalar* w_hh, Index block,
+                                        Scalar* panel) const noexcept {
+  const Index H = hidden_size_;
+  const Index units = std::min(B, H - block * B);
+  // Rows W[gate][unit] become columns of the panel.
+  const auto transpose = [&](const Scalar* rows, Index n_columns, Scalar* to, Index width) {
+    kernels_->transpose(rows, n_columns, to, width, units, n_columns);
+    for (Index k = 0; k < n_columns && units < B; ++k) {
+      std::fill_n(to + k * width + units, B - units, Scalar{0});
+    }
+  };
+  for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
+    transpose(w_ih + (rows_.input[gate] * H + block * B) * input_size_, input_size_,
+              panel + (gate - shape_.input_begin) * B, shape_.n_input() * B);
+  }
+  for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
+    transpose(w_hh + (rows_.hidden[gate] * H + block * B) * H, H,
+              panel + hidden_part() + (gate - shape_.hidden_begin) * B, shape_.n_hidden() * B);
+  }
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::copy_bias(const Scalar* bias, Index block, Scalar* to) const noexcept {
+  const Index units = std::min(B, hidden_size_ - block * B);
+  for (int gate = 0; gate < shape_.n_gates; ++gate) {
+    std::copy_n(bias + rows_.bias[gate] * hidden_size_ + block * B, units, to + gate * B);
+    std::fill_n(to + gate * B + units, B - units, Scalar{0});
+  }
+}
+
+template <class Scalar>
 void GateGroup<Scalar>::pack_block(const Scalar* w_ih, const Scalar* w_hh, const Scalar* bias,
                                    Index block) noexcept {
   const Index H = hidden_size_;
   const Index units = std::min(B, H - block * B);
-  Scalar* forward = forward_panels_.data() + block * bias_part();
-
-  // Rows W[gate][unit] become columns of the forward panel ...
-  const auto transpose = [&](const Scalar* rows, Index n_columns, Scalar* panel, Index width) {
-    kernels_->transpose(rows, n_columns, panel, width, units, n_columns);
-    for (Index k = 0; k < n_columns && units < B; ++k) {
-      std::fill_n(panel + k * width + units, B - units, Scalar{0});
-    }
-  };
-  // ... and stay rows in the backward panels, cut into blocks of outputs.
+  transpose_block(w_ih, w_hh, block, forward_panels_.data() + block * bias_part());
+  copy_bias(bias, block, bias_.data() + block * shape_.n_gates * B);
+  // In the backward panels rows stay rows, cut into blocks of outputs.
   const auto copy_rows = [&](const Scalar* rows, Index n_columns, Index n_out, Scalar* panels,
                              Index k_size, Index k) {
     for (Index unit = 0; unit < B; ++unit) {
@@ -54,38 +78,21 @@ void GateGroup<Scalar>::pack_block(const Scalar* w_ih, const Scalar* w_hh, const
     }
   };
   const Index input_width = shape_.n_input() * B;
-  for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
-    const Scalar* rows = w_ih + (rows_.input[gate] * H + block * B) * input_size_;
-    const Index at = (gate - shape_.input_begin) * B;
-    transpose(rows, input_size_, forward + at, input_width);
-    if (with_dx_) {
-      copy_rows(rows, input_size_, n_input_blocks_, dx_panels_.data(), n_blocks_ * input_width,
-                block * input_width + at);
-    }
+  for (int gate = shape_.input_begin; gate < shape_.input_end && with_dx_; ++gate) {
+    copy_rows(w_ih + (rows_.input[gate] * H + block * B) * input_size_, input_size_,
+              n_input_blocks_, dx_panels_.data(), n_blocks_ * input_width,
+              block * input_width + (gate - shape_.input_begin) * B);
   }
   const Index hidden_width = shape_.n_hidden() * B;
   for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
-    const Scalar* rows = w_hh + (rows_.hidden[gate] * H + block * B) * H;
-    const Index at = (gate - shape_.hidden_begin) * B;
-    transpose(rows, H, forward + hidden_part() + at, hidden_width);
-    copy_rows(rows, H, n_blocks_, dh_panels_.data(), n_blocks_ * hidden_width,
-              block * hidden_width + at);
-  }
-  for (int gate = 0; gate < shape_.n_gates; ++gate) {
-    Scalar* to = bias_.data() + (block * shape_.n_gates + gate) * B;
-    std::copy_n(bias + rows_.bias[gate] * H + block * B, units, to);
-    std::fill_n(to + units, B - units, Scalar{0});
+    copy_rows(w_hh + (rows_.hidden[gate] * H + block * B) * H, H, n_blocks_, dh_panels_.data(),
+              n_blocks_ * hidden_width, block * hidden_width + (gate - shape_.hidden_begin) * B);
   }
 }
 
 template <class Scalar>
 void GateGroup<Scalar>::reserve(GroupWorkspace<Scalar>& w, Index n_rows) const {
   w.gates.reserve(checked_product(n_rows, shape_.n_gates, n_blocks_ * B));
-}
-
-template <class Scalar>
-void GateGroup<Scalar>::reserve_gradients(GroupWorkspace<Scalar>& w) const {
-  w.gradient_panels.reserve(checked_product(n_blocks_, gradient_panel_size()));
 }
 
 template <class Scalar>
@@ -139,17 +146,12 @@ void GateGroup<Scalar>::input_gradient(const GroupWorkspace<Scalar>& w, Index n_
 }
 
 template <class Scalar>
-void GateGroup<Scalar>::clear_gradients(GroupWorkspace<Scalar>& w) const noexcept {
-  std::fill_n(w.gradient_panels.data(), n_blocks_ * gradient_panel_size(), Scalar{0});
-}
-
-template <class Scalar>
-void GateGroup<Scalar>::accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_rows, Index row,
-                                             Index rows, const GatheredRows<Scalar>& x,
+void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, Index n_rows,
+                                             Index row, Index rows, const GatheredRows<Scalar>& x,
                                              const GatheredRows<Scalar>& recurrent,
-                                             const GradientRange& range) const noexcept {
+                                             const GradientRange& range,
+                                             Scalar* panels) const noexcept {
   static constexpr Scalar kOne[1] = {1};
-  Scalar* panels = w.gradient_panels.data() + range.block_begin * gradient_panel_size();
   // The columns [offset, offset + n_columns) of every panel come from `a`, for some of the gates.
   const auto accumulate = [&](Index offset, Index n_columns, const GatheredRows<Scalar>& a,
                               int gate, int n_gates, Scalar* c) {
@@ -179,19 +181,10 @@ void GateGroup<Scalar>::accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_
 }
 
 template <class Scalar>
-void GateGroup<Scalar>::add_gradient(const GroupWorkspace<Scalar>& from, GroupWorkspace<Scalar>& to,
-                                     Index block) const noexcept {
-  const Scalar* more = from.gradient_panels.data() + block * gradient_panel_size();
-  Scalar* sum = to.gradient_panels.data() + block * gradient_panel_size();
-  for (Index k = 0; k < gradient_panel_size(); ++k) sum[k] += more[k];
-}
-
-template <class Scalar>
-void GateGroup<Scalar>::unpack_gradient(const GroupWorkspace<Scalar>& w, Index block, Scalar* dw_ih,
+void GateGroup<Scalar>::unpack_gradient(const Scalar* panel, Index block, Scalar* dw_ih,
                                         Scalar* dw_hh, Scalar* dbias) const noexcept {
   const Index H = hidden_size_;
   const Index units = std::min(B, H - block * B);
-  const Scalar* panel = w.gradient_panels.data() + block * gradient_panel_size();
   for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
     Scalar* rows = dw_ih + (rows_.input[gate] * H + block * B) * input_size_;
     kernels_->transpose(panel + (gate - shape_.input_begin) * B, shape_.n_input() * B, rows,
@@ -205,6 +198,13 @@ void GateGroup<Scalar>::unpack_gradient(const GroupWorkspace<Scalar>& w, Index b
   for (int gate = 0; gate < shape_.n_gates; ++gate) {
     std::copy_n(panel + bias_part() + gate * B, units, dbias + rows_.bias[gate] * H + block * B);
   }
+}
+
+template <class Scalar>
+void GateGroup<Scalar>::pack_gradient(const Scalar* dw_ih, const Scalar* dw_hh, const Scalar* dbias,
+                                      Index block, Scalar* panel) const noexcept {
+  transpose_block(dw_ih, dw_hh, block, panel);
+  copy_bias(dbias, block, panel + bias_part());
 }
 
 template class GateGroup<float>;

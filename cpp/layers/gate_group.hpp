@@ -14,9 +14,8 @@ namespace lstmcore {
 // What a batch leaves in memory for one group.
 template <class Scalar>
 struct GroupWorkspace {
-  AlignedBuffer<Scalar> gates;  // [Hb][R][G][B]; BPTT overwrites it with the gate gradients
-  AlignedBuffer<Scalar> gradient_panels;  // [Hb] of the forward panel, then the bias
-  AlignedBuffer<Scalar> starts;           // [Hb][rows][G][B] of forward_together in inference
+  AlignedBuffer<Scalar> gates;   // [Hb][R][G][B]; BPTT overwrites it with the gate gradients
+  AlignedBuffer<Scalar> starts;  // [Hb][rows][G][B] of forward_together in inference
 };
 
 // A matrix that the weight gradients multiply: row r of it, or rows[r].
@@ -49,7 +48,6 @@ class GateGroup {
   // The parameters of block `block` into the panels.
   void pack_block(const Scalar* w_ih, const Scalar* w_hh, const Scalar* bias, Index block) noexcept;
   void reserve(GroupWorkspace<Scalar>& w, Index n_rows) const;
-  void reserve_gradients(GroupWorkspace<Scalar>& w) const;
 
   // The weights of a step.
   void set_weights(CellForward<Scalar>& step) const noexcept;
@@ -63,24 +61,29 @@ class GateGroup {
   void input_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
                       bool accumulate, Scalar* c) const noexcept;
 
-  // The gradient of the weights.
+  // The gradient of the weights: for each block a panel with the columns of the forward panel, and
+  // then the bias.
   Index n_columns() const noexcept { return input_size_ + hidden_size_ + 1; }
-  void clear_gradients(GroupWorkspace<Scalar>& w) const noexcept;
-  // Adds, for each element of a range, one sum over `rows` rows from `row` on in ascending order.
-  void accumulate_gradients(GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
+  Index gradient_panel_size() const noexcept { return bias_part() + shape_.n_gates * B; }
+  // Adds, for each element of a range, one sum over `rows` rows from `row` on in ascending order;
+  // `panels` begins with the panel of range.block_begin.
+  void accumulate_gradients(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
                             const GatheredRows<Scalar>& x, const GatheredRows<Scalar>& recurrent,
-                            const GradientRange& range) const noexcept;
-  // The gradients of a block: added to those of another part of the batch; put where they belong.
-  void add_gradient(const GroupWorkspace<Scalar>& from, GroupWorkspace<Scalar>& to,
-                    Index block) const noexcept;
-  void unpack_gradient(const GroupWorkspace<Scalar>& w, Index block, Scalar* dw_ih, Scalar* dw_hh,
+                            const GradientRange& range, Scalar* panels) const noexcept;
+  // The panel of a block to where its elements stand in the parameters, and back.
+  void unpack_gradient(const Scalar* panel, Index block, Scalar* dw_ih, Scalar* dw_hh,
                        Scalar* dbias) const noexcept;
+  void pack_gradient(const Scalar* dw_ih, const Scalar* dw_hh, const Scalar* dbias, Index block,
+                     Scalar* panel) const noexcept;
 
  private:
   // Where the columns of the hidden units and of the bias begin in a panel of gradients.
   Index hidden_part() const noexcept { return input_size_ * shape_.n_input() * B; }
   Index bias_part() const noexcept { return hidden_part() + hidden_size_ * shape_.n_hidden() * B; }
-  Index gradient_panel_size() const noexcept { return bias_part() + shape_.n_gates * B; }
+  // The parameters of a block transposed into a panel, with zeros beside them.
+  void transpose_block(const Scalar* w_ih, const Scalar* w_hh, Index block,
+                       Scalar* panel) const noexcept;
+  void copy_bias(const Scalar* bias, Index block, Scalar* to) const noexcept;
   PanelGemm<Scalar> product(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
                             int first_gate, int n_gates) const noexcept;
 

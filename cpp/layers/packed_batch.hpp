@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "base/index.hpp"
@@ -74,7 +75,25 @@ void each_run(const PackedBatch& batch, Workers& workers, Body&& body) {
   }
 }
 
-// Runs body(part, workers) for every part: one by all workers, several by one each.
+// Runs body(part, memory, workers) for every part: one by all workers, several by one each. Memory
+// is for a part while it is worked on: there may be fewer than parts, one for each worker, and each
+// is in its cache.
+template <class Parts, class Memories, class Body>
+void each_part(Parts& parts, Memories& memories, Workers& workers, Body&& body) {
+  if (parts.size() == 1) {
+    body(parts.front(), memories.front(), workers);
+    return;
+  }
+  std::atomic<std::size_t> next{0};
+  workers.each(static_cast<Index>(memories.size()), [&](Index i) {
+    Workers alone(1);
+    for (std::size_t part = next++; part < parts.size(); part = next++) {
+      body(parts[part], memories[static_cast<std::size_t>(i)], alone);
+    }
+  });
+}
+
+// The same for parts with memory of their own.
 template <class Parts, class Body>
 void each_part(Parts& parts, Workers& workers, Body&& body) {
   if (parts.size() == 1) {

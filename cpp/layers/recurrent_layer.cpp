@@ -253,17 +253,20 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::clear_gradients(LayerWorkspace<Scalar>& w) const noexcept {
+void RecurrentLayer<Scalar>::clear(LayerGradients<Scalar>& sums) const noexcept {
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    groups_[group].clear_gradients(w.groups[group]);
+    std::fill_n(sums.panels[group].data(), n_blocks_ * groups_[group].gradient_panel_size(),
+                Scalar{0});
   }
 }
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps steps,
                                               const BatchRows<const Scalar>& x,
-                                              LayerWorkspace<Scalar>& w,
-                                              const GradientRange& range) const noexcept {
+                                              const LayerWorkspace<Scalar>& w,
+                                              const GradientRange& range,
+                                              LayerGradients<Scalar>& sums,
+                                              Index panel) const noexcept {
   const Index Hp = padded_hidden_size();
   // x_rows and previous say where x_t and h_{t-1} of each row stand; null where side by side.
   const auto add = [&](Index row, Index rows, const Index* x_rows, const Index* previous) {
@@ -273,8 +276,10 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
                                       previous};
     const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
     for (std::size_t group = 0; group < groups_.size(); ++group) {
-      groups_[group].accumulate_gradients(w.groups[group], batch.n_rows(), row, rows, inputs,
-                                          multiplies_reset(group) ? reset : hidden, range);
+      groups_[group].accumulate_gradients(
+          w.groups[group], batch.n_rows(), row, rows, inputs,
+          multiplies_reset(group) ? reset : hidden, range,
+          sums.panels[group].data() + panel * groups_[group].gradient_panel_size());
     }
   };
   const bool gathers = x.of_whole && batch.is_part();
@@ -305,33 +310,72 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
 template <class Scalar>
 void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Steps steps,
                                                   const BatchRows<const Scalar>& x,
-                                                  LayerWorkspace<Scalar>& w,
+                                                  const LayerWorkspace<Scalar>& w,
+                                                  LayerGradients<Scalar>& sums,
                                                   Workers& workers) const noexcept {
   const Index columns = groups_.front().n_columns();
   // By units where they share out evenly: gate gradients are then read by one thread alone.
   if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
     workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {begin, end, 0, columns});
+      accumulate_range(batch, steps, x, w, {begin, end, 0, columns}, sums, begin);
     });
   } else {
     workers.each_range(columns, 6, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end});
+      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, 0);
     });
   }
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerWorkspace<Scalar>*>& parts,
+void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerGradients<Scalar>*>& parts,
                                            Scalar* gradient, Workers& workers) const noexcept {
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
     for (Index block = begin; block < end; ++block) {
       for (std::size_t group = 0; group < groups_.size(); ++group) {
-        GroupWorkspace<Scalar>& sum = parts.front()->groups[group];
+        const Index size = groups_[group].gradient_panel_size();
+        Scalar* sum = parts.front()->panels[group].data() + block * size;
         for (std::size_t part = 1; part < parts.size(); ++part) {
-          groups_[group].add_gradient(parts[part]->groups[group], sum, block);
+          const Scalar* more = parts[part]->panels[group].data() + block * size;
+          for (Index k = 0; k < size; ++k) sum[k] += more[k];
         }
         groups_[group].unpack_gradient(sum, block, gradient, gradient + hidden_offset_,
                                        gradient + bias_offset_);
+      }
+    }
+  });
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
+                                           const BatchRows<const Scalar>& x,
+                                           const LayerWorkspace<Scalar>& w,
+                                           LayerGradients<Scalar>& scratch, bool begins,
+                                           Scalar* gradient, Workers& workers) const noexcept {
+  const Index columns = groups_.front().n_columns();
+  Scalar* hidden = gradient + hidden_offset_;
+  Scalar* bias = gradient + bias_offset_;
+  const Index pieces = std::min<Index>(workers.size(), n_blocks_);
+  workers.each(pieces, [&](Index piece) {
+    const Index end = n_blocks_ * (piece + 1) / pieces;
+    for (Index block = n_blocks_ * piece / pieces; block < end; ++block) {
+      for (std::size_t group = 0; group < groups_.size(); ++group) {
+        const Index size = groups_[group].gradient_panel_size();
+        Scalar* panel = scratch.panels[group].data() + piece * size;
+        if (begins) {
+          std::fill_n(panel, size, Scalar{0});
+        } else {
+          groups_[group].pack_gradient(gradient, hidden, bias, block, panel);
+        }
+      }
+      for (Index t_end = batch.n_steps(); t_end > 0;) {
+        const Steps steps = steps_before(batch, t_end);
+        accumulate_range(batch, steps, x, w, {block, block + 1, 0, columns}, scratch, piece);
+        t_end = steps.begin;
+      }
+      for (std::size_t group = 0; group < groups_.size(); ++group) {
+        const Scalar* panel =
+            scratch.panels[group].data() + piece * groups_[group].gradient_panel_size();
+        groups_[group].unpack_gradient(panel, block, gradient, hidden, bias);
       }
     }
   });

@@ -29,6 +29,12 @@ struct LayerWorkspace {
   bool keeps_history = false;  // whether there is what BPTT needs
 };
 
+// The gradient of the parameters of a layer, in the making: gradient panels of each group.
+template <class Scalar>
+struct LayerGradients {
+  std::vector<AlignedBuffer<Scalar>> panels;
+};
+
 // The time steps [begin, end).
 struct Steps {
   Index begin, end;
@@ -46,6 +52,7 @@ class RecurrentLayer {
   Index input_size() const noexcept { return input_size_; }
   Index hidden_size() const noexcept { return hidden_size_; }
   Index padded_hidden_size() const noexcept { return n_blocks_ * B; }
+  Index n_blocks() const noexcept { return n_blocks_; }
   Index n_parameters() const noexcept { return n_parameters_; }
   const CellSpec& cell() const noexcept { return cell_; }
 
@@ -56,6 +63,9 @@ class RecurrentLayer {
   // Memory for a batch; `keep` for BPTT.
   void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
   void reserve_gradients(LayerWorkspace<Scalar>& w, const PackedBatch& batch) const;
+  // Room for the panels of that many blocks: n_blocks for accumulate_gradients, one for each thread
+  // for add_gradients.
+  void reserve_sums(LayerGradients<Scalar>& sums, Index n_panels) const;
 
   // States between user layout (N, H) and workspace; null means zeros. Without a cell state, c and
   // its gradient are not looked at.
@@ -88,13 +98,20 @@ class RecurrentLayer {
   // is done: of the initial states.
   void note_gradients(const PackedBatch& batch, Index t, const BatchRows<const Scalar>& dy,
                       const LayerWorkspace<Scalar>& w, const GradientNorms& norms) const noexcept;
-  void clear_gradients(LayerWorkspace<Scalar>& w) const noexcept;
+  void clear(LayerGradients<Scalar>& sums) const noexcept;
   // Adds, for each parameter, one sum over the rows of these steps in ascending order.
   void accumulate_gradients(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& x,
-                            LayerWorkspace<Scalar>& w, Workers& workers) const noexcept;
+                            const LayerWorkspace<Scalar>& w, LayerGradients<Scalar>& sums,
+                            Workers& workers) const noexcept;
   // The sum over the parts of a batch, in their order; what is in `parts` is used up.
-  void get_gradients(const std::vector<LayerWorkspace<Scalar>*>& parts, Scalar* gradient,
+  void get_gradients(const std::vector<LayerGradients<Scalar>*>& parts, Scalar* gradient,
                      Workers& workers) const noexcept;
+  // The same sums in one go, after BPTT has passed all steps, block after block straight to where
+  // the parameters stand: the panels of a large layer would take as much memory again. `begins`
+  // where they begin at zero, and not at what stands there.
+  void add_gradients(const PackedBatch& batch, const BatchRows<const Scalar>& x,
+                     const LayerWorkspace<Scalar>& w, LayerGradients<Scalar>& scratch, bool begins,
+                     Scalar* gradient, Workers& workers) const noexcept;
 
   // Forward and backward for the whole batch, all workers on one step at a time, each with some of
   // the hidden units: for few sequences, and for weights that no thread can keep in its own cache.
@@ -132,8 +149,10 @@ class RecurrentLayer {
                        Index block_end) const noexcept;
   void input_gradient(const PackedBatch& batch, const LayerWorkspace<Scalar>& w, Index row,
                       Index rows, Scalar* dx) const noexcept;
+  // The panels of `sums` that belong to the range begin with number `panel`.
   void accumulate_range(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& x,
-                        LayerWorkspace<Scalar>& w, const GradientRange& range) const noexcept;
+                        const LayerWorkspace<Scalar>& w, const GradientRange& range,
+                        LayerGradients<Scalar>& sums, Index panel) const noexcept;
 
   Index cell_stride(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
     return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;

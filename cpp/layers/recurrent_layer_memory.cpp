@@ -68,8 +68,13 @@ void RecurrentLayer<Scalar>::reserve_gradients(LayerWorkspace<Scalar>& w,
   w.dh.reserve(states);
   if (cell_.has_cell_state()) w.dc.reserve(states);
   if (groups_.size() > 1) w.dreset.reserve(states);
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::reserve_sums(LayerGradients<Scalar>& sums, Index n_panels) const {
+  sums.panels.resize(groups_.size());
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    groups_[group].reserve_gradients(w.groups[group]);
+    sums.panels[group].reserve(checked_product(n_panels, groups_[group].gradient_panel_size()));
   }
 }
 

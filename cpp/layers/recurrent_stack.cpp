@@ -60,6 +60,23 @@ void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
 }
 
 template <class Scalar>
+void RecurrentStack<Scalar>::reserve_sums(StackGradients<Scalar>& sums, int n_threads) const {
+  sums.layers.resize(layers_.size());
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].reserve_sums(sums.layers[l], sums_directly() ? n_threads : layers_[l].n_blocks());
+  }
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::clear(StackGradients<Scalar>& sums, Scalar* gradient) const noexcept {
+  sums.direct = sums_directly() ? gradient : nullptr;
+  sums.begun = false;
+  for (std::size_t l = 0; l < layers_.size() && sums.direct == nullptr; ++l) {
+    layers_[l].clear(sums.layers[l]);
+  }
+}
+
+template <class Scalar>
 BatchRows<const Scalar> RecurrentStack<Scalar>::layer_input(
     Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
     const StackWorkspace<Scalar>& w) const noexcept {
@@ -151,16 +168,17 @@ template <class Scalar>
 void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
                                       const BatchRows<const Scalar>& dy, Scalar* dx,
                                       const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                      Workers& workers, const GradientNorms* norms) const {
+                                      StackGradients<Scalar>* sums, Workers& workers,
+                                      const GradientNorms* norms) const {
   const bool together = works_together(batch, workers.size());
   BatchRows<const Scalar> dy_here = dy;
+  Index offset = n_parameters_;
   for (Index l = n_layers() - 1; l >= 0; --l) {
     const RecurrentLayer<Scalar>& here = layer(l);
     auto& memory = w.layers[static_cast<std::size_t>(l)];
     const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
     Scalar* dx_data = l == 0 ? dx : w.dx[static_cast<std::size_t>(l)].data();
     const BatchRows<Scalar> dx_here{dx_data, round_up(here.input_size(), kBlock<Scalar>), l == 0};
-    here.clear_gradients(memory);
     Index t_end = batch.n_steps();
     const bool noted = norms != nullptr && norms->layer == l;
     while (t_end > 0) {
@@ -173,12 +191,20 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
           here.backward(batch, steps, dy_here, dx_here, memory, n_begin, n_end);
         });
       }
-      if (norms == nullptr) here.accumulate_gradients(batch, steps, input, memory, workers);
+      if (sums != nullptr && sums->direct == nullptr) {
+        here.accumulate_gradients(batch, steps, input, memory,
+                                  sums->layers[static_cast<std::size_t>(l)], workers);
+      }
       t_end = steps.begin;
     }
     if (noted) {
       here.note_gradients(batch, -1, dy_here, memory, *norms);
       return;
+    }
+    offset -= here.n_parameters();
+    if (sums != nullptr && sums->direct != nullptr) {
+      here.add_gradients(batch, input, memory, sums->layers[static_cast<std::size_t>(l)],
+                         !sums->begun, sums->direct + offset, workers);
     }
     if (l > 0 && dropout.active()) {
       workers.each_range(batch.n_sequences(), 1, [&](Index n_begin, Index n_end) {
@@ -187,15 +213,17 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
     }
     dy_here = {dx_data, dx_here.stride, false};
   }
+  if (sums != nullptr) sums->begun = true;
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::get_gradients(const std::vector<StackWorkspace<Scalar>*>& parts,
+void RecurrentStack<Scalar>::get_gradients(const std::vector<StackGradients<Scalar>*>& parts,
                                            Scalar* gradient, Workers& workers) const {
+  if (parts.front()->direct != nullptr) return;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    std::vector<LayerWorkspace<Scalar>*> of_layer;
+    std::vector<LayerGradients<Scalar>*> of_layer;
     of_layer.reserve(parts.size());
-    for (StackWorkspace<Scalar>* part : parts) of_layer.push_back(&part->layers[l]);
+    for (StackGradients<Scalar>* part : parts) of_layer.push_back(&part->layers[l]);
     layers_[l].get_gradients(of_layer, gradient, workers);
     gradient += layers_[l].n_parameters();
   }
@@ -224,8 +252,7 @@ template <class Scalar>
 std::vector<Index> RecurrentStack<Scalar>::gradient_parts(const PackedBatch& batch) const {
   constexpr Index kSequences = 16;  // tiles of 6, 5 and 5 rows; other sizes were not compared
   constexpr Index kMost = 16;       // each holds the gradient of all parameters
-  constexpr double kLargeWeights = 4 << 20;  // bytes; beyond, the gradient of a part costs too much
-  if (weight_bytes() > kLargeWeights) return {0, batch.n_sequences()};
+  if (sums_directly()) return {0, batch.n_sequences()};
   return batch.split(std::clamp(ceil_div(batch.n_sequences(), kSequences), Index{1}, kMost));
 }
 

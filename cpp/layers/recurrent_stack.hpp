@@ -18,6 +18,14 @@ struct StackWorkspace {
   std::vector<AlignedBuffer<Scalar>> dx;
 };
 
+// The gradient of the parameters, in the making, of one part of a batch.
+template <class Scalar>
+struct StackGradients {
+  std::vector<LayerGradients<Scalar>> layers;
+  Scalar* direct = nullptr;  // where the sums go without a detour, if they do
+  bool begun = false;        // whether something stands there
+};
+
 template <class Scalar>
 class RecurrentStack {
  public:
@@ -41,6 +49,7 @@ class RecurrentStack {
   void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
                const Dropout& dropout) const;
   void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch) const;
+  void reserve_sums(StackGradients<Scalar>& sums, int n_threads) const;
 
   // How a batch is cut into parts, each in memory of its own: no thread writes near what another
   // one works on, which costs dearly where cores don't share a cache. In inference a part for each
@@ -66,14 +75,17 @@ class RecurrentStack {
       after(n_begin, n_end);
     });
   }
+  // Nothing is added up yet; `gradient` is what get_gradients will be given.
+  void clear(StackGradients<Scalar>& sums, Scalar* gradient) const noexcept;
   // From the state gradients in w and dy (R, Hp of the top layer, or null) to dx (R, I padded to
-  // the block, of the whole batch, or null) and the gradient panels. One worker for a part.
-  // With `norms` it stops below the layer that they are of, and no weights get a gradient.
+  // the block, of the whole batch, or null), and added to the sums, unless they are null. One
+  // worker for a part. With `norms` it stops below the layer that they are of.
   void backward(const PackedBatch& batch, const Scalar* x, const BatchRows<const Scalar>& dy,
-                Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w, Workers& workers,
+                Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w,
+                StackGradients<Scalar>* sums, Workers& workers,
                 const GradientNorms* norms = nullptr) const;
   // The gradient of the parameters: the sum over the parts, in their order.
-  void get_gradients(const std::vector<StackWorkspace<Scalar>*>& parts, Scalar* gradient,
+  void get_gradients(const std::vector<StackGradients<Scalar>*>& parts, Scalar* gradient,
                      Workers& workers) const;
 
   // Multiply-adds of the matrix products for one row of input, forward.
@@ -88,6 +100,8 @@ class RecurrentStack {
   void forward_apart(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
                      StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   double weight_bytes() const noexcept { return multiply_adds_per_row() * sizeof(Scalar); }
+  // Whether the gradient is as large that a batch is one part, and nothing is copied.
+  bool sums_directly() const noexcept { return weight_bytes() > kLargeWeights; }
   // What layer l > 0 reads, and the gradient of it, pass through dropout.
   void drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
                   StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
@@ -96,6 +110,8 @@ class RecurrentStack {
   BatchRows<const Scalar> layer_input(Index l, const PackedBatch& batch, const Scalar* x,
                                       const Dropout& dropout,
                                       const StackWorkspace<Scalar>& w) const noexcept;
+
+  static constexpr double kLargeWeights = 4 << 20;  // bytes
 
   std::vector<RecurrentLayer<Scalar>> layers_;
   Index n_parameters_ = 0;

@@ -50,11 +50,18 @@ void Network<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept 
 
 template <class Scalar>
 void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds,
-                                   bool keep, const Dropout& dropout) const {
+                                   bool keep, const Dropout& dropout, int n_threads) const {
   const Index N = w.batch.n_sequences();
   lstmcore::assign_parts(w.parts, w.batch, bounds);
-  for (NetworkPart<Scalar>& part : w.parts) {
-    stack_.reserve(part.stack, part.batch, keep, dropout);
+  w.memories.resize(std::min(w.parts.size(), static_cast<std::size_t>(n_threads)));
+  for (PartMemory<Scalar>& m : w.memories) {
+    for (const NetworkPart<Scalar>& part : w.parts) {
+      stack_.reserve(m.stack, part.batch, keep, dropout);
+      if (!keep) continue;
+      stack_.reserve_gradients(m.stack, part.batch);
+      if (spec_.pooling == Pooling::kLast) continue;
+      m.dy.reserve(checked_product(part.batch.n_rows(), width()));
+    }
   }
   w.pooled.reserve(checked_product(N, width()));
   w.scores.reserve(checked_product(N, padded_outputs()));
@@ -63,38 +70,36 @@ void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vecto
 
 template <class Scalar>
 void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, int n_threads) const {
-  assign_parts(w, stack_.parts(w.batch, n_threads), false, Dropout{});
+  assign_parts(w, stack_.parts(w.batch, n_threads), false, Dropout{}, n_threads);
 }
 
 template <class Scalar>
-void Network<Scalar>::reserve_for_gradient(NetworkWorkspace<Scalar>& w,
-                                           const Dropout& dropout) const {
+void Network<Scalar>::reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout,
+                                           int n_threads) const {
   const Index N = w.batch.n_sequences();
-  assign_parts(w, stack_.gradient_parts(w.batch), true, dropout);
-  for (NetworkPart<Scalar>& part : w.parts) {
-    stack_.reserve_gradients(part.stack, part.batch);
-    if (spec_.pooling == Pooling::kLast) continue;
-    part.dy.reserve(checked_product(part.batch.n_rows(), width()));
-  }
+  assign_parts(w, stack_.gradient_parts(w.batch), true, dropout, n_threads);
+  for (NetworkPart<Scalar>& part : w.parts) stack_.reserve_sums(part.sums, n_threads);
   w.dscores.reserve(checked_product(N, padded_outputs()));
   w.dpooled.reserve(checked_product(N, width()));
   w.head_gradient_panels.reserve(head_.gradient_panel_size());
 }
 
 template <class Scalar>
-void Network<Scalar>::start(NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept {
+void Network<Scalar>::start(const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+                            Index n_end) const noexcept {
   for (Index l = 0; l < stack_.n_layers(); ++l) {
-    stack_.layer(l).set_initial_state(part.stack.layers[static_cast<std::size_t>(l)], part.batch,
+    stack_.layer(l).set_initial_state(m.stack.layers[static_cast<std::size_t>(l)], part.batch,
                                       nullptr, nullptr, n_begin, n_end);
   }
 }
 
 template <class Scalar>
 void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                            NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept {
+                            const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+                            Index n_end) const noexcept {
   const Index first = part.batch.first_sequence();
   Scalar* pooled = w.pooled.data() + first * width();
-  pooling_forward(spec_.pooling, part.batch, part.stack.layers.back().h.data(), width(), pooled,
+  pooling_forward(spec_.pooling, part.batch, m.stack.layers.back().h.data(), width(), pooled,
                   w.argmax.data() + first * width(), n_begin, n_end);
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
@@ -108,8 +113,8 @@ void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
 
 template <class Scalar>
 void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                                    NetworkPart<Scalar>& part, Index n_begin,
-                                    Index n_end) const noexcept {
+                                    const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
+                                    Index n_begin, Index n_end) const noexcept {
   const Index first = part.batch.first_sequence();
   Scalar* dpooled = w.dpooled.data() + first * width();
   head_.backward(w.dscores.data() + (first + n_begin) * padded_outputs(),
@@ -121,23 +126,23 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
     }
   }
   pooling_backward(spec_.pooling, part.batch, dpooled, width(), w.argmax.data() + first * width(),
-                   part.dy.data(), n_begin, n_end);
+                   m.dy.data(), n_begin, n_end);
   for (Index l = 0; l < stack_.n_layers(); ++l) {
-    stack_.layer(l).set_state_gradient(part.stack.layers[static_cast<std::size_t>(l)], part.batch,
+    stack_.layer(l).set_state_gradient(m.stack.layers[static_cast<std::size_t>(l)], part.batch,
                                        nullptr, nullptr, n_begin, n_end);
   }
   if (spec_.pooling == Pooling::kLast) {
     std::copy(dpooled + n_begin * width(), dpooled + n_end * width(),
-              part.stack.layers.back().dh.data() + n_begin * width());
+              m.stack.layers.back().dh.data() + n_begin * width());
   }
 }
 
 template <class Scalar>
 void Network<Scalar>::get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient,
                                     Workers& workers) const {
-  std::vector<StackWorkspace<Scalar>*> parts;
+  std::vector<StackGradients<Scalar>*> parts;
   parts.reserve(w.parts.size());
-  for (NetworkPart<Scalar>& part : w.parts) parts.push_back(&part.stack);
+  for (NetworkPart<Scalar>& part : w.parts) parts.push_back(&part.sums);
   stack_.get_gradients(parts, gradient, workers);
   head_.weight_gradients(w.pooled.data(), w.dscores.data(), w.batch.n_sequences(),
                          w.head_gradient_panels.data(), gradient + stack_.n_parameters(), workers);
@@ -185,7 +190,10 @@ void Network<Scalar>::differentiate_scores(const Scalar* x, const Scalar* dscore
                                            NetworkWorkspace<Scalar>& w, Scalar* dx,
                                            const GradientNorms* norms) const {
   const Dropout none;
-  reserve_for_gradient(w, none);
+  const double products =
+      3.0 * stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows());
+  const int threads = useful_threads(products, n_threads);
+  reserve_for_gradient(w, none, threads);
   const Index K = spec_.n_outputs;
   const auto given = [&](Index n_begin, Index n_end) {
     for (Index n = n_begin; n < n_end; ++n) {
@@ -193,10 +201,8 @@ void Network<Scalar>::differentiate_scores(const Scalar* x, const Scalar* dscore
       std::fill_n(std::copy_n(dscores + n * K, K, row), padded_outputs() - K, Scalar{0});
     }
   };
-  const double products =
-      3.0 * stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows());
-  run_with_workers(useful_threads(products, n_threads), [&](Workers& workers) {
-    differentiate_layers(x, none, w, dx, workers, given, norms);
+  run_with_workers(threads, [&](Workers& workers) {
+    differentiate(x, none, w, nullptr, dx, workers, given, norms);
   });
 }
 

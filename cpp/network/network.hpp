@@ -30,9 +30,16 @@ struct NetworkSpec {
   double dropout = 0.0;  // between layers and before the head, in training
 };
 
+// What stays of a part of a batch when it has been worked on.
 template <class Scalar>
 struct NetworkPart {
   PackedBatch batch;
+  StackGradients<Scalar> sums;
+};
+
+// What it leaves to the next one.
+template <class Scalar>
+struct PartMemory {
   StackWorkspace<Scalar> stack;
   AlignedBuffer<Scalar> dy;  // (R, Hp) of mean and max pooling
 };
@@ -41,12 +48,14 @@ template <class Scalar>
 struct NetworkWorkspace {
   PackedBatch batch;
   std::vector<NetworkPart<Scalar>> parts;
-  AlignedBuffer<Scalar> pooled;        // (N, Hp) features of the head, after dropout
-  AlignedBuffer<std::int32_t> argmax;  // (N, Hp) of max pooling
-  AlignedBuffer<Scalar> scores;        // (N, Kp)
-  AlignedBuffer<Scalar> dscores;       // (N, Kp)
-  AlignedBuffer<Scalar> dpooled;       // (N, Hp)
-  AlignedBuffer<Scalar> dx;            // (R, Ip) where it is asked for
+  std::vector<PartMemory<Scalar>> memories;  // one for each thread
+  AlignedBuffer<Scalar> pooled;              // (N, Hp) features of the head, after dropout
+  AlignedBuffer<std::int32_t> argmax;        // (N, Hp) of max pooling
+  AlignedBuffer<Scalar> scores;              // (N, Kp)
+  AlignedBuffer<Scalar> dscores;             // (N, Kp)
+  AlignedBuffer<Scalar> dpooled;             // (N, Hp)
+  AlignedBuffer<Scalar> dx;                  // (R, Ip) where it is asked for
+  AlignedBuffer<Scalar> gradient;            // of all parameters, where nobody asks for it
   AlignedBuffer<Scalar> head_gradient_panels;
 };
 
@@ -64,26 +73,41 @@ class Network {
 
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
-  // Memory for w.batch: in inference with that many threads, or for the gradient.
+  // Memory for w.batch and that many threads: in inference, or for the gradient.
   void reserve(NetworkWorkspace<Scalar>& w, int n_threads) const;
-  void reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout) const;
+  void reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout,
+                            int n_threads) const;
 
   // The whole batch, from zero initial states: from x to w.scores, and then after_scores(n_begin,
   // n_end) for all sequences.
   template <class AfterScores>
   void forward(const Scalar* x, NetworkWorkspace<Scalar>& w, Workers& workers,
                AfterScores&& after_scores) const {
-    each_part(w.parts, workers, [&](NetworkPart<Scalar>& part, Workers& its_workers) {
-      forward_part(x, Dropout{}, w, part, its_workers, after_scores);
-    });
+    const auto run = [&](NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& its_workers) {
+      forward_part(x, Dropout{}, w, part, m, its_workers, after_scores);
+    };
+    each_part(w.parts, w.memories, workers, run);
   }
   // The same, where compare(n_begin, n_end) turns the scores of some sequences into w.dscores, and
-  // back from there to the gradient of all parameters.
+  // back from there to the gradient of all parameters and to dx (R, I padded to the block), each
+  // unless it is null; or to norms.
   template <class Compare>
   void differentiate(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                     Scalar* gradient, Workers& workers, Compare&& compare) const {
-    differentiate_layers(x, dropout, w, nullptr, workers, compare);
-    get_gradients(w, gradient, workers);
+                     Scalar* gradient, Scalar* dx, Workers& workers, Compare&& compare,
+                     const GradientNorms* norms = nullptr) const {
+    const auto run = [&](NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& its_workers) {
+      const Index first = part.batch.first_sequence();
+      StackGradients<Scalar>* sums = gradient == nullptr ? nullptr : &part.sums;
+      if (sums != nullptr) stack_.clear(*sums, gradient);
+      forward_part(x, dropout, w, part, m, its_workers, [&](Index n_begin, Index n_end) {
+        compare(n_begin, n_end);
+        backward_head(dropout, w, part, m, n_begin - first, n_end - first);
+      });
+      stack_.backward(part.batch, x, dy(m), dx, dropout.of_part(first), m.stack, sums, its_workers,
+                      norms);
+    };
+    each_part(w.parts, w.memories, workers, run);
+    if (gradient != nullptr) get_gradients(w, gradient, workers);
   }
 
   // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
@@ -105,51 +129,39 @@ class Network {
 
  private:
   Index width() const noexcept { return stack_.padded_output_size(); }
-  // From x to the gradients of the layers, and to dx (R, I padded to the block) unless it is null.
-  template <class Compare>
-  void differentiate_layers(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                            Scalar* dx, Workers& workers, Compare&& compare,
-                            const GradientNorms* norms = nullptr) const {
-    each_part(w.parts, workers, [&](NetworkPart<Scalar>& part, Workers& its_workers) {
-      const Index first = part.batch.first_sequence();
-      forward_part(x, dropout, w, part, its_workers, [&](Index n_begin, Index n_end) {
-        compare(n_begin, n_end);
-        backward_head(dropout, w, part, n_begin - first, n_end - first);
-      });
-      stack_.backward(part.batch, x, dy(part), dx, dropout.of_part(first), part.stack, its_workers,
-                      norms);
-    });
-  }
   template <class AfterScores>
   void forward_part(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                    NetworkPart<Scalar>& part, Workers& workers, AfterScores&& after_scores) const {
+                    NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& workers,
+                    AfterScores&& after_scores) const {
     const Index first = part.batch.first_sequence();
     const Dropout its_dropout = dropout.of_part(first);
     stack_.forward(
-        part.batch, x, its_dropout, part.stack, workers,
-        [&](Index n_begin, Index n_end) { start(part, n_begin, n_end); },
+        part.batch, x, its_dropout, m.stack, workers,
+        [&](Index n_begin, Index n_end) { start(part, m, n_begin, n_end); },
         [&](Index n_begin, Index n_end) {
-          score(its_dropout, w, part, n_begin, n_end);
+          score(its_dropout, w, part, m, n_begin, n_end);
           after_scores(first + n_begin, first + n_end);
         });
   }
   void assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds, bool keep,
-                    const Dropout& dropout) const;
+                    const Dropout& dropout, int n_threads) const;
   // For the sequences [n_begin, n_end) of a part: zero initial states; pooling and head; from
   // w.dscores to the gradients of what the stack put out.
-  void start(NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept;
-  void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, NetworkPart<Scalar>& part,
-             Index n_begin, Index n_end) const noexcept;
-  void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w, NetworkPart<Scalar>& part,
-                     Index n_begin, Index n_end) const noexcept;
+  void start(const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+             Index n_end) const noexcept;
+  void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
+             PartMemory<Scalar>& m, Index n_begin, Index n_end) const noexcept;
+  void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                     const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+                     Index n_end) const noexcept;
   void get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient, Workers& workers) const;
   // The same where the gradient of the scores is given, to dx or norms.
   void differentiate_scores(const Scalar* x, const Scalar* dscores, int n_threads,
                             NetworkWorkspace<Scalar>& w, Scalar* dx,
                             const GradientNorms* norms) const;
   // The gradient of every h_t of the top layer, or none where only the last has one.
-  BatchRows<const Scalar> dy(const NetworkPart<Scalar>& part) const noexcept {
-    return {spec_.pooling == Pooling::kLast ? nullptr : part.dy.data(), width(), false};
+  BatchRows<const Scalar> dy(const PartMemory<Scalar>& m) const noexcept {
+    return {spec_.pooling == Pooling::kLast ? nullptr : m.dy.data(), width(), false};
   }
 
   NetworkSpec spec_;

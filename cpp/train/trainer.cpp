@@ -44,12 +44,13 @@ template <class Scalar>
 typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare_step(const BatchSequence<Scalar>& batches,
                                                               Index b, const Scalar* x,
                                                               const Targets<Scalar>& targets,
-                                                              const TrainingRun& run) {
+                                                              const TrainingRun& run,
+                                                              int n_threads) {
   Batch batch = prepare(batches, b, x, targets);
   batch.dropout.rate = spec().dropout;
   batch.dropout.key = Dropout::make_key(run.seed, run.epoch);
   batch.dropout.samples = batch.samples;
-  network_.reserve_for_gradient(workspace_, batch.dropout);
+  network_.reserve_for_gradient(workspace_, batch.dropout, n_threads);
   return batch;
 }
 
@@ -103,7 +104,7 @@ template <class Scalar>
 void Trainer<Scalar>::differentiate(const Batch& batch, const Targets<Scalar>& targets,
                                     Scalar* gradient, Workers& workers) {
   network_.differentiate(
-      batch.x, batch.dropout, workspace_, gradient, workers,
+      batch.x, batch.dropout, workspace_, gradient, nullptr, workers,
       [&](Index n_begin, Index n_end) { compare(batch, targets, n_begin, n_end); });
 }
 
@@ -116,7 +117,7 @@ TrainingSums Trainer<Scalar>::run(Scalar* parameters, Scalar* state,
   run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
     const Scalar* x = batches.x;
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
-      const Batch batch = prepare_step(batches, b, x, targets, run);
+      const Batch batch = prepare_step(batches, b, x, targets, run, workers.size());
       x += workspace_.batch.n_rows() * spec().stack.input_size;
       network_.pack(parameters, workers);
       differentiate(batch, targets, gradient_.data(), workers);
@@ -164,8 +165,9 @@ template <class Scalar>
 double Trainer<Scalar>::loss_and_gradient(const Scalar* parameters, Scalar* gradient,
                                           const BatchSequence<Scalar>& batches,
                                           const Targets<Scalar>& targets, const TrainingRun& run) {
-  const Batch batch = prepare_step(batches, 0, batches.x, targets, run);
-  run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
+  const int threads = threads_for(batches, run.n_threads);
+  const Batch batch = prepare_step(batches, 0, batches.x, targets, run, threads);
+  run_with_workers(threads, [&](Workers& workers) {
     network_.pack(parameters, workers);
     differentiate(batch, targets, gradient, workers);
   });

@@ -84,7 +84,7 @@ class Trainer {
                 const Targets<Scalar>& targets);
   // The same, with dropout and memory for BPTT.
   Batch prepare_step(const BatchSequence<Scalar>& batches, Index b, const Scalar* x,
-                     const Targets<Scalar>& targets, const TrainingRun& run);
+                     const Targets<Scalar>& targets, const TrainingRun& run, int n_threads);
   // The threads that the largest of the batches can use.
   int threads_for(const BatchSequence<Scalar>& batches, int n_threads) const noexcept;
   // The gradient of the prepared batch.
