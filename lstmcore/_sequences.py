@@ -130,7 +130,7 @@ def as_sequences(
         features, values that are not real numbers, or such as ``ensure_all_finite`` refuses. The
         message names the first sequence, step and feature that is wrong.
     TypeError
-        If X is a container of another kind, such as a sparse matrix or a dict.
+        If X is a container of another kind, such as a sparse matrix or a dict, or holds such things.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def gather(X: Any, *, dtype: np.dtype[Any], name: str, n_features: int | None = 
     ValueError
         If X has another shape or values that are not real numbers.
     TypeError
-        If X is a container of another kind.
+        If X is a container of another kind, or holds such things.
 
     Examples
     --------
@@ -311,7 +311,8 @@ def as_numbers(X: Any, name: str) -> NDArray[Any]:
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} must hold real numbers: {error}.") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{name} must hold real numbers: {error}.") from error
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, got an array of dtype {array.dtype}.")
     return array

@@ -184,7 +184,6 @@ def objects(*items: Any) -> Any:
         (TABLE * 1j, "X: Complex data not supported"),
         ([TABLE, TABLE * 1j], r"X\[1\]: Complex data not supported"),
         (np.full((2, 4, 3), "a", object), "X must hold real numbers: could not convert string"),
-        (np.full((2, 4, 3), {}), "X must hold real numbers: float.* not 'dict'"),
         ([TABLE, None], r"X\[1\] must hold real numbers, got a NoneType"),
         ([TABLE, "abc"], r"X\[1\] must hold real numbers"),
         (CUBE.astype(str), "X must hold real numbers, got an array of dtype <U"),
@@ -216,6 +215,7 @@ def test_wrong_values(X: Any, message: str) -> None:
         (scipy.sparse.csr_array(TABLE), "X: Sparse data was passed"),
         (scipy.sparse.dok_matrix(TABLE), "X: Sparse data was passed"),
         (np.array([[{}]]), "X: float.. argument must be a string or a real number"),
+        (np.full((2, 4, 3), {}), "X must hold real numbers: float.* not 'dict'"),
     ],
 )
 def test_wrong_types(X: Any, message: str) -> None:
