@@ -130,7 +130,7 @@ def as_sequences(
         features, values that are not real numbers, or such as ``ensure_all_finite`` refuses. The
         message names the first sequence, step and feature that is wrong.
     TypeError
-        If X is a container of another kind, such as a sparse matrix or a dict, or holds such things.
+        If X is a container of another kind, such as a sparse matrix or a dict, or holds one.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def gather(X: Any, *, dtype: np.dtype[Any], name: str, n_features: int | None = 
     ValueError
         If X has another shape or values that are not real numbers.
     TypeError
-        If X is a container of another kind, or holds such things.
+        If X is a container of another kind, or holds one.
 
     Examples
     --------

@@ -109,7 +109,7 @@ def test_multilabel_outputs_agree(cls: type[Any]) -> None:
 def test_they_see_sequences(cls: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     base = cls.__bases__[0]
-    monkeypatch.setattr(base, "fit", lambda self, X, y, sample_weight=None: seen.append(X))  # noqa: ARG005
+    monkeypatch.setattr(base, "fit", lambda self, X, y, sample_weight=None: seen.append(X))
     cls().fit([[1.0, 2.0], [-1.0, 3.0]], [0, 1])
     expected = [[[1, 2], [2, 1]], [[-1, 3], [3, -1]]]
     if "Ragged" in cls.__name__:
