@@ -68,7 +68,7 @@ def test_weights_are_not_routed_unasked():
             pipeline.fit(X, y, sample_weight=np.ones(len(y)))
 
 
-def test_bagging_of_three_dimensional_arrays():
+def test_bagging_of_rows():
     X = np.random.default_rng(0).normal(size=(30, 4))
     y = np.arange(30) % 2
     model = BaggingClassifier(estimator("binary", n_timesteps=2), n_estimators=2, random_state=0)
