@@ -127,7 +127,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         fit of the same samples gives the same bits.
     n_jobs : int or None, default=None
         Number of threads; None means all that this process may use, -1 likewise, -2 all but one.
-        Results do not depend on it.
+        Results do not depend on it. joblib's worker processes share the CPUs; under its threading
+        backend every fit takes as many threads as it is told, so tell it 1.
     dtype : {"float32", "float64"}, default="float32"
         Precision in which the network is trained and run.
     verbose : bool or int, default=0

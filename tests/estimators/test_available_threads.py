@@ -117,3 +117,38 @@ def test_a_search_within_a_search(backend):
         outer.best_estimator_.best_estimator_.coefs_,
         expected.best_estimator_.best_estimator_.coefs_,
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads in /proc")
+def test_fits_in_threads_of_joblib_take_n_jobs_threads_each():
+    code = """
+        import os, sys, threading
+        import joblib
+        import numpy as np
+        from lstmcore import LSTMRegressor
+        X = np.random.default_rng(0).normal(size=(400, 20, 4))
+        settings = {"hidden_size": 32, "max_iter": 2, "tol": None, "batch_size": 400}
+
+        def fit(n_jobs, barrier):
+            if n_jobs != 0:
+                LSTMRegressor(**settings, random_state=0, n_jobs=n_jobs).fit(X, X[:, 0, 0])
+            barrier.wait(60)  # OpenMP's threads live as long as the one that asked for them
+            n_threads = len(os.listdir("/proc/self/task"))
+            barrier.wait(60)
+            return n_threads
+
+        def count(n_jobs):
+            barrier = threading.Barrier(3)
+            with joblib.parallel_config("threading", n_jobs=3):
+                return max(joblib.Parallel()(joblib.delayed(fit)(n_jobs, barrier) for _ in "abc"))
+
+        nothing = count(0)
+        assert count(1) == nothing, "a fit of one thread started others"
+        assert nothing < count(2) <= nothing + 3, "each fit of two threads adds one"
+        os.environ["LSTMCORE_NUM_THREADS"] = "1"
+        assert count(None) == nothing, "the variable bounds the threads of each fit"
+    """
+    names = ("OMP_NUM_THREADS", "LSTMCORE_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    environment = {k: v for k, v in os.environ.items() if k not in names}
+    environment["OPENBLAS_NUM_THREADS"] = "1"
+    subprocess.run([sys.executable, "-P", "-c", textwrap.dedent(code)], check=True, env=environment)
