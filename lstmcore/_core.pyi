@@ -62,6 +62,7 @@ class RecurrentStackFloat32:
         *,
         n_threads: int,
         keep: bool,
+        starts: _Index | None = None,
     ) -> tuple[
         NDArray[np.float32],
         list[NDArray[np.float32]],
@@ -248,6 +249,7 @@ class RecurrentStackFloat64:
         *,
         n_threads: int,
         keep: bool,
+        starts: _Index | None = None,
     ) -> tuple[
         NDArray[np.float64],
         list[NDArray[np.float64]],

@@ -209,6 +209,9 @@ def _from_list(
     X: Sequence[Any], dtype: np.dtype[Any], name: str, n_features: int | None
 ) -> Sequences:
     """Convert a list of arrays of shape (T_i, I)."""
+    plain = _batching.flatten_plain(X, dtype, n_features)
+    if plain is not None:
+        return Sequences(*plain)
     arrays: list[NDArray[Any]] = []
     for i, item in enumerate(X):
         array = item if _is_plain(item) else as_numbers(item, f"{name}[{i}]")

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UserBatch:
-    """N sequences in the order in which they came, and how to pack them.
+    """N sequences in the order in which they came, and the order that the core sorts them into.
+
+    Rows stay where they are, sequence after sequence: whoever works on a sequence packs it.
 
     Parameters
     ----------
     starts : ndarray of shape (N + 1,), intp
-        Sequence ``i`` is rows ``starts[i]`` to ``starts[i + 1]`` of all rows in the users' order.
+        Sequence ``i`` is rows ``starts[i]`` to ``starts[i + 1]``.
     n_active : ndarray of shape (T,), intp
         How many sequences are alive at each step.
     order : ndarray of shape (N,), intp
@@ -37,9 +39,11 @@ class UserBatch:
     >>> import numpy as np
     >>> from lstmcore._user_batch import UserBatch
     >>> x = [np.array([[1.0]]), np.array([[2.0], [3.0]])]
-    >>> batch, rows = UserBatch.pack(x, np.dtype("float32"), 1)
-    >>> rows.ravel().tolist(), [sequence.ravel().tolist() for sequence in batch.unpack(rows)]
-    ([2.0, 1.0, 3.0], [[1.0], [2.0, 3.0]])
+    >>> batch, rows = UserBatch.of(x, np.dtype("float32"), 1)
+    >>> batch.order.tolist(), batch.packed_starts.tolist()
+    ([1, 0], [1, 0])
+    >>> [sequence.ravel().tolist() for sequence in batch.sequences(rows)]
+    [[1.0], [2.0, 3.0]]
     """
 
     starts: NDArray[np.intp]
@@ -52,64 +56,59 @@ class UserBatch:
         """Number of sequences N."""
         return len(self.order)
 
-    @classmethod
-    def pack(cls, x: Any, dtype: np.dtype[Any], n_features: int) -> tuple[Self, NDArray[Any]]:
-        """Return the batch that ``x``, (N, T, I) or a list of (T_i, I), is, and its packed rows."""
-        sequences = gather(x, dtype=dtype, name="x", n_features=n_features)
-        rows, n_active, order = _batching.pack(
-            sequences.values, sequences.starts, np.arange(sequences.n_samples)
-        )
-        n_steps = None if isinstance(x, (list, tuple)) else int(np.shape(x)[1])
-        return cls(sequences.starts, n_active, order, n_steps), rows
+    @property
+    def packed_starts(self) -> NDArray[np.intp]:
+        """First row of each sequence, in packed order, of shape (N,)."""
+        return self.starts[:-1] if self.n_steps is not None else self.starts[self.order]
 
-    def pack_like(self, y: Any, dtype: np.dtype[Any], n_features: int, name: str) -> NDArray[Any]:
-        """Return the packed rows of other features of the same steps of the same sequences."""
-        if self.n_steps is not None and _is_time_major(
-            y, (self.n_sequences, self.n_steps, n_features), dtype
-        ):
-            packed: NDArray[Any] = y.swapaxes(0, 1).reshape(-1, n_features)
-            return packed
+    @classmethod
+    def of(cls, x: Any, dtype: np.dtype[Any], n_features: int) -> tuple[Self, NDArray[Any]]:
+        """Return the batch that ``x``, (N, T, I) or a list of (T_i, I), is, and its rows."""
+        sequences = gather(x, dtype=dtype, name="x", n_features=n_features)
+        if isinstance(x, (list, tuple)):
+            batch = cls(sequences.starts, *_batching.arrange(sequences.starts), None)
+        else:
+            # Sequences of one length are packed in their own order.
+            n_sequences, n_steps = np.shape(x)[:2]
+            n_active = np.full(n_steps if n_sequences else 0, n_sequences)
+            batch = cls(sequences.starts, n_active, np.arange(n_sequences), n_steps)
+        return batch, sequences.values
+
+    def rows_like(self, y: Any, dtype: np.dtype[Any], n_features: int, name: str) -> NDArray[Any]:
+        """Return the rows of other features of the same steps of the same sequences."""
         sequences = gather(y, dtype=dtype, name=name, n_features=n_features)
         if not np.array_equal(sequences.starts, self.starts):
             raise ValueError(
                 f"{name} must have as many sequences as x, of the same lengths: "
                 f"{np.diff(self.starts)}, got {sequences.lengths}."
             )
-        rows, _, _ = _batching.pack(sequences.values, sequences.starts, np.arange(self.n_sequences))
-        return rows
+        return sequences.values
+
+    def sequences(self, rows: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:
+        """Return rows (R, F) in the form of ``x``, (N, T, F) or a list of (T_i, F): views."""
+        if self.n_steps is not None:
+            return rows.reshape(self.n_sequences, self.n_steps, rows.shape[1])
+        bounds = self.starts.tolist()
+        return [rows[begin:end] for begin, end in pairwise(bounds)]
 
     def unpack(self, rows: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:
-        """Return packed rows (R, F) in the form of ``x``: (N, T, F) or a list of (T_i, F)."""
-        if self.n_steps is not None:
-            # Sequences of one length are packed in their own order: a view is all it takes.
-            return rows.reshape(self.n_steps, self.n_sequences, rows.shape[1]).swapaxes(0, 1)
-        # The rows of a single sequence are in its own order already.
-        values = (
-            rows if self.n_sequences == 1 else _batching.unpack(rows, self.n_active, self.order)[0]
-        )
-        bounds = self.starts.tolist()
-        return [values[begin:end] for begin, end in pairwise(bounds)]
+        """Return packed rows (R, F) in the form of ``x``."""
+        return self.sequences(_batching.unpack(rows, self.n_active, self.order)[0])
 
     def pack_state(self, state: NDArray[Any] | None) -> list[NDArray[Any]] | None:
         """Return a state (L, N, H) as one packed array per layer."""
-        return None if state is None else [np.take(layer, self.order, axis=0) for layer in state]
+        if state is None or self.n_steps is not None:
+            return state if state is None else list(map(np.ascontiguousarray, state))
+        return [np.take(layer, self.order, axis=0) for layer in state]
 
     def unpack_state(self, layers: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Return one packed array (N, H) per layer as a state (L, N, H)."""
+        if self.n_steps is not None:
+            return np.stack(layers) if len(layers) > 1 else layers[0][np.newaxis]
         state = np.empty((len(layers), *layers[0].shape), layers[0].dtype)
         for level, layer in enumerate(layers):
             state[level, self.order] = layer
         return state
-
-
-def _is_time_major(y: Any, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> bool:
-    """Whether an array (N, T, F) lies in memory as packed rows do: `UserBatch.unpack` made it."""
-    return (
-        isinstance(y, np.ndarray)
-        and y.shape == shape
-        and y.dtype == dtype
-        and y.swapaxes(0, 1).flags.c_contiguous
-    )
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:

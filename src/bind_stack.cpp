@@ -5,8 +5,10 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "caller_rows.hpp"
 #include "norm_arrays.hpp"
 #include "stack_cache.hpp"
+#include "state_arrays.hpp"
 
 namespace lstmcore::binding {
 namespace {
@@ -15,7 +17,7 @@ template <class Scalar>
 class StackHandle {
  public:
   using SharedCache = std::shared_ptr<Cache<Scalar>>;
-  using States = std::vector<Array<Scalar>>;
+  using States = StateArrays<Scalar>;
   using Part = PassPart<Scalar>;
 
   StackHandle(const StackSpec& spec, const Kernels& kernels)
@@ -37,17 +39,17 @@ class StackHandle {
 
   py::tuple forward(const py::object& x_object, const py::object& n_active, Index n_sequences,
                     const py::object& h0_object, const py::object& c0_object, int n_threads,
-                    bool keep) {
+                    bool keep, const py::object& starts) {
     if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
     require_threads(n_threads);
     if (!keep) {
       auto memory = pool_->borrow();
-      return run_forward(*memory, x_object, n_active, n_sequences, h0_object, c0_object, n_threads,
-                         nullptr);
+      return run_forward(*memory, x_object, n_active, n_sequences, starts, h0_object, c0_object,
+                         n_threads, nullptr);
     }
     auto cache = std::make_shared<Cache<Scalar>>(pool_, id_);
-    return run_forward(*cache->memory, x_object, n_active, n_sequences, h0_object, c0_object,
-                       n_threads, cache);
+    return run_forward(*cache->memory, x_object, n_active, n_sequences, starts, h0_object,
+                       c0_object, n_threads, cache);
   }
 
   py::tuple backward(const SharedCache& cache, const py::object& dy_object,
@@ -58,17 +60,21 @@ class StackHandle {
     PassMemory<Scalar>& memory = *cache->memory;
     const Index R = memory.batch.n_rows();
     const Index N = memory.batch.n_sequences();
-    const Index I = stack_.input_size();
-    const Index padded_inputs = round_up(I, kBlock<Scalar>);
-    Scalar* dx = need_dx ? memory.dx.reserve(checked_product(R, padded_inputs)) : nullptr;
+    py::object dx = py::none();
+    Scalar* dx_rows = nullptr;
+    if (need_dx) {
+      auto array = new_array<Scalar>({R, stack_.input_size()});
+      dx_rows = array.mutable_data();
+      dx = array;
+    }
     auto gradient = new_array<Scalar>({n_parameters()});
-    run_backward(*cache, dy_object, dh_object, dc_object, dx, gradient.mutable_data(), nullptr,
+    run_backward(*cache, dy_object, dh_object, dc_object, dx_rows, gradient.mutable_data(), nullptr,
                  n_threads);
     py::list dh_0;
     py::list dc_0;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       auto dh = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
-      Array<Scalar> dc = new_cell_state(l, N);
+      Array<Scalar> dc = new_cell_state(stack_, l, N);
       for (Part& part : memory.parts) {
         const Index first = part.batch.first_sequence() * stack_.layer(l).hidden_size();
         stack_.layer(l).get_state_gradient(layer_of(part, l), part.batch, dh.mutable_data() + first,
@@ -77,9 +83,7 @@ class StackHandle {
       dh_0.append(dh);
       if (stack_.cell().has_cell_state()) dc_0.append(dc);
     }
-    py::object dx_array = py::none();
-    if (need_dx) dx_array = unpadded(dx, R, I, padded_inputs);
-    return py::make_tuple(dx_array, dh_0, dc_0, gradient);
+    return py::make_tuple(dx, dh_0, dc_0, gradient);
   }
 
   // Instead of backward: norms of the gradients of the states of a layer.
@@ -102,7 +106,7 @@ class StackHandle {
     const PackedBatch& batch = memory.batch;
     const Index H = stack_.layer(l).hidden_size();
     auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_gates(), H});
-    Array<Scalar> cell_array = new_cell_state(l, batch.n_rows());
+    Array<Scalar> cell_array = new_cell_state(stack_, l, batch.n_rows());
     auto hidden_array = new_array<Scalar>({batch.n_rows(), H});
     for (const Part& part : memory.parts) {
       const auto& workspace = part.workspace.layers[static_cast<std::size_t>(l)];
@@ -137,7 +141,7 @@ class StackHandle {
       c = as_array<Scalar>(c_object, "c", {L, N, H});
       c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H});
     } else if (!c_object.is_none() || !c_out_object.is_none()) {
-      require_cell_state("c and c_out");
+      require_cell_state(stack_, "c and c_out");
     }
     if (N == 0) return;
     auto loan = pool_->borrow();
@@ -185,52 +189,6 @@ class StackHandle {
     }
   }
 
-  // One (N, H) array per layer, or none at all.
-  States states(const py::object& object, const char* name, Index N) const {
-    States arrays;
-    if (object.is_none()) return arrays;
-    const auto list = py::cast<std::vector<py::object>>(object);
-    if (static_cast<Index>(list.size()) != stack_.n_layers()) {
-      throw std::invalid_argument(std::string(name) + " must have one array for each of the " +
-                                  std::to_string(stack_.n_layers()) + " layers, got " +
-                                  std::to_string(list.size()));
-    }
-    for (std::size_t l = 0; l < list.size(); ++l) {
-      arrays.push_back(
-          as_array<Scalar>(list[l], name, {N, stack_.layer(static_cast<Index>(l)).hidden_size()}));
-    }
-    return arrays;
-  }
-
-  // c of a layer, or its gradient, for n rows; empty for a cell that has none.
-  Array<Scalar> new_cell_state(Index l, Index n) const {
-    const bool is_there = stack_.cell().has_cell_state();
-    return new_array<Scalar>({is_there ? n : 0, stack_.layer(l).hidden_size()});
-  }
-  // The same as states for c, which not every cell has.
-  States cell_states(const py::object& object, const char* name, Index N) const {
-    if (!object.is_none()) require_cell_state(name);
-    return states(object, name, N);
-  }
-  void require_cell_state(const char* name) const {
-    if (stack_.cell().has_cell_state()) return;
-    throw std::invalid_argument(std::string(name) + " must be None: the cell has no state c");
-  }
-
-  static const Scalar* padded(const Scalar* from, Index rows, Index width, Index padded_width,
-                              AlignedBuffer<Scalar>& buffer) {
-    if (width == padded_width) return from;
-    Scalar* to = buffer.reserve_zeroed(checked_product(rows, padded_width));
-    for (Index r = 0; r < rows; ++r) std::copy_n(from + r * width, width, to + r * padded_width);
-    return to;
-  }
-  static Array<Scalar> unpadded(const Scalar* from, Index rows, Index width, Index padded_width) {
-    auto array = new_array<Scalar>({rows, width});
-    Scalar* to = array.mutable_data();
-    for (Index r = 0; r < rows; ++r) std::copy_n(from + r * padded_width, width, to + r * width);
-    return array;
-  }
-
   // BPTT to dx, to the gradient of the parameters `flat`, and to norms, where they are not null.
   void run_backward(Cache<Scalar>& cache, const py::object& dy_object, const py::object& dh_object,
                     const py::object& dc_object, Scalar* dx, Scalar* flat,
@@ -239,17 +197,27 @@ class StackHandle {
     const PackedBatch& batch = memory.batch;
     const Index width = stack_.output_size();
     const Index padded_width = stack_.padded_output_size();
-    const States dh_n = states(dh_object, "dh_n", batch.n_sequences());
-    const States dc_n = cell_states(dc_object, "dc_n", batch.n_sequences());
+    const States dh_n = states_of(stack_, dh_object, "dh_n", batch.n_sequences());
+    const States dc_n = cell_states_of(stack_, dc_object, "dc_n", batch.n_sequences());
+    const bool packed = memory.starts.empty();
+    const Index R = batch.n_rows();
+    const Index I = stack_.input_size();
+    const Index padded_inputs = round_up(I, kBlock<Scalar>);
     const Scalar* dy = nullptr;
     if (!dy_object.is_none()) {
-      const auto given = as_array<Scalar>(dy_object, "dy", {batch.n_rows(), width});
-      dy = padded(given.data(), batch.n_rows(), width, padded_width, memory.dy);
+      dy = as_array<Scalar>(dy_object, "dy", {R, width}).data();
+      if (packed) dy = padded(dy, R, width, padded_width, memory.dy);
     }
+    Scalar* packed_dx = nullptr;
+    if (dx != nullptr && packed) packed_dx = memory.dx.reserve(checked_product(R, padded_inputs));
     const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
     for (Part& part : memory.parts) {
       stack_.reserve_gradients(part.workspace, part.batch);
       if (flat != nullptr) stack_.reserve_sums(part.sums, threads);
+      if (packed) continue;
+      const Index rows = part.batch.n_rows();
+      if (dy != nullptr) part.dy.reserve(checked_product(rows, padded_width));
+      if (dx != nullptr) part.dx.reserve(checked_product(rows, padded_inputs));
     }
     const Scalar* x = cache.x.data();
     cache.spent = true;
@@ -263,29 +231,42 @@ class StackHandle {
         }
         StackGradients<Scalar>* sums = flat == nullptr ? nullptr : &part.sums;
         if (sums != nullptr) stack_.clear(*sums, flat);
-        stack_.backward(part.batch, x, {dy, padded_width, true}, dx, Dropout{}, part.workspace,
-                        sums, its_workers, norms);
+        if (packed) {
+          stack_.backward(part.batch, x, {dy, padded_width, true}, packed_dx, Dropout{},
+                          part.workspace, sums, its_workers, norms);
+        } else {
+          backward_sequences(stack_, memory.starts.data() + first, part, dy, dx, sums, its_workers,
+                             norms);
+        }
       });
       if (flat == nullptr) return;
       std::vector<StackGradients<Scalar>*> parts;
       for (Part& part : memory.parts) parts.push_back(&part.sums);
       stack_.get_gradients(parts, flat, workers);
     });
+    if (packed_dx == nullptr) return;
+    for (Index r = 0; r < R; ++r) std::copy_n(packed_dx + r * padded_inputs, I, dx + r * I);
   }
 
   py::tuple run_forward(PassMemory<Scalar>& memory, const py::object& x_object,
-                        const py::object& n_active, Index n_sequences, const py::object& h0_object,
+                        const py::object& n_active, Index n_sequences,
+                        const py::object& starts_object, const py::object& h0_object,
                         const py::object& c0_object, int n_threads, const SharedCache& cache) {
     PackedBatch& batch = memory.batch;
     assign_batch(batch, n_active, n_sequences);
+    memory.starts = starts_of(starts_object, batch);
+    const bool packed = memory.starts.empty();
     const auto x = as_array<Scalar>(x_object, "x", {batch.n_rows(), stack_.input_size()});
-    const States h0 = states(h0_object, "h0", n_sequences);
-    const States c0 = cell_states(c0_object, "c0", n_sequences);
+    const States h0 = states_of(stack_, h0_object, "h0", n_sequences);
+    const States c0 = cell_states_of(stack_, c0_object, "c0", n_sequences);
     const int threads = useful_threads(multiply_adds(batch), n_threads);
     assign_parts(memory.parts, batch,
                  cache != nullptr ? stack_.gradient_parts(batch) : stack_.parts(batch, threads));
     for (Part& part : memory.parts) {
       stack_.reserve(part.workspace, part.batch, cache != nullptr, Dropout{});
+      if (packed) continue;
+      part.x.reserve(checked_product(part.batch.n_rows(), stack_.input_size()));
+      part.batch.stand_apart();
     }
     const RecurrentLayer<Scalar>& top = stack_.top();
     auto y = new_array<Scalar>({batch.n_rows(), stack_.output_size()});
@@ -296,18 +277,28 @@ class StackHandle {
       run_with_workers(threads, [&](Workers& workers) {
         each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
           const Index first = part.batch.first_sequence();
+          const Index* starts = memory.starts.data() + first;
           const auto start = [&](Index n_begin, Index n_end) {
             for (Index l = 0; l < stack_.n_layers(); ++l) {
               stack_.layer(l).set_initial_state(layer_of(part, l), part.batch,
                                                 data_of(h0, l, first), data_of(c0, l, first),
                                                 n_begin, n_end);
             }
+            if (packed) return;
+            pack_sequences(part.batch, starts, from, stack_.input_size(), part.x.data(),
+                           stack_.input_size(), n_begin, n_end);
           };
-          stack_.forward(part.batch, from, Dropout{}, part.workspace, its_workers, start,
-                         [&](Index n_begin, Index n_end) {
-                           top.get_output(part.workspace.layers.back(), part.batch, to, n_begin,
-                                          n_end);
-                         });
+          const auto finish = [&](Index n_begin, Index n_end) {
+            const auto& memory_of_top = part.workspace.layers.back();
+            if (packed) {
+              top.get_output(memory_of_top, part.batch, to, n_begin, n_end);
+            } else {
+              unpack_sequences(part.batch, starts, top.output(memory_of_top, part.batch),
+                               top.padded_hidden_size(), to, top.hidden_size(), n_begin, n_end);
+            }
+          };
+          stack_.forward(part.batch, packed ? from : part.x.data(), Dropout{}, part.workspace,
+                         its_workers, start, finish);
         });
       });
     }
@@ -316,7 +307,7 @@ class StackHandle {
     for (Index l = 0; l < stack_.n_layers(); ++l) {
       const Index H = stack_.layer(l).hidden_size();
       auto h = new_array<Scalar>({n_sequences, H});
-      Array<Scalar> c = new_cell_state(l, n_sequences);
+      Array<Scalar> c = new_cell_state(stack_, l, n_sequences);
       for (Part& part : memory.parts) {
         const Index first = part.batch.first_sequence() * H;
         stack_.layer(l).get_final_state(layer_of(part, l), part.batch, h.mutable_data() + first,
@@ -368,7 +359,10 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
            "Copies the flat parameters (P,) into packed panels.")
       .def("forward", &Handle::forward, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
            py::arg("h0"), py::arg("c0"), py::kw_only(), py::arg("n_threads"), py::arg("keep"),
-           "y (R, H), h_n and c_n per layer (N, H), and a cache or None.")
+           py::arg("starts") = py::none(),
+           "y (R, H), h_n and c_n per layer (N, H), and a cache or None. Rows of x, y and their "
+           "gradients are packed, or sequence after sequence where starts (N,) says at which row "
+           "each begins.")
       .def("backward", &Handle::backward, py::arg("cache"), py::arg("dy"), py::arg("dh_n"),
            py::arg("dc_n"), py::kw_only(), py::arg("need_dx"), py::arg("n_threads"),
            "dx (R, I) or None, dh_0 and dc_0 per layer (N, H), and the gradient (P,).")

@@ -17,6 +17,7 @@ struct PassPart {
   PackedBatch batch;
   StackWorkspace<Scalar> workspace;
   StackGradients<Scalar> sums;
+  AlignedBuffer<Scalar> x, dy, dx;  // packed rows of this part, where the caller's are not packed
 };
 
 // The memory of one pass.
@@ -25,6 +26,7 @@ struct PassMemory {
   PackedBatch batch;
   std::vector<PassPart<Scalar>> parts;
   AlignedBuffer<Scalar> dy, dx;
+  std::vector<Index> starts;  // of the sequences in the caller's rows; empty where these are packed
 };
 
 // The backward pass overwrites it. The memory goes back to the stack's pool with it: a training

@@ -80,7 +80,7 @@ template <class Scalar>
 BatchRows<const Scalar> RecurrentStack<Scalar>::layer_input(
     Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
     const StackWorkspace<Scalar>& w) const noexcept {
-  if (l == 0) return {x, input_size(), true};
+  if (l == 0) return {x, input_size(), !batch.stands_apart()};
   const RecurrentLayer<Scalar>& below = layer(l - 1);
   const auto index = static_cast<std::size_t>(l);
   const Scalar* input =
@@ -178,7 +178,8 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
     auto& memory = w.layers[static_cast<std::size_t>(l)];
     const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
     Scalar* dx_data = l == 0 ? dx : w.dx[static_cast<std::size_t>(l)].data();
-    const BatchRows<Scalar> dx_here{dx_data, round_up(here.input_size(), kBlock<Scalar>), l == 0};
+    const BatchRows<Scalar> dx_here{dx_data, round_up(here.input_size(), kBlock<Scalar>),
+                                    l == 0 && !batch.stands_apart()};
     Index t_end = batch.n_steps();
     const bool noted = norms != nullptr && norms->layer == l;
     while (t_end > 0) {

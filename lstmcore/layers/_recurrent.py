@@ -227,7 +227,7 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
             n_threads=resolve_threads(self.n_jobs),
         )
         return (
-            None if dx is None else batch.unpack(dx),
+            None if dx is None else batch.sequences(dx),
             self._unpacked(batch, dh_0, dc_0),
             named_views(gradient, self._stack.layout),
         )
@@ -312,7 +312,7 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
     def _run(self, x: Any, state: State | None, *, keep: bool) -> tuple[Any, State, Any]:
         """Run a forward pass; the cache is None unless it is to be kept."""
         self._live.sync()
-        batch, rows = UserBatch.pack(x, np.dtype(self.dtype), self.input_size)
+        batch, rows = UserBatch.of(x, np.dtype(self.dtype), self.input_size)
         parts = self._parts(state, "state", batch.n_sequences)
         y, h_n, c_n, content = self._stack.forward(
             rows,
@@ -321,9 +321,10 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
             *self._packed(batch, parts),
             n_threads=resolve_threads(self.n_jobs),
             keep=keep,
+            starts=batch.packed_starts,
         )
         cache = _Cache(self._stack, content, batch, self._live.version) if keep else None
-        return batch.unpack(y), self._unpacked(batch, h_n, c_n), cache
+        return batch.sequences(y), self._unpacked(batch, h_n, c_n), cache
 
     def _parts(
         self, state: Any, name: str, n_sequences: int, *, optional: bool = False
@@ -356,7 +357,7 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         """Return gradients of the output, and of h and c in the end, as the core takes them."""
         rows = None
         if dy is not None:
-            rows = batch.pack_like(dy, np.dtype(self.dtype), self.hidden_size, "dy")
+            rows = batch.rows_like(dy, np.dtype(self.dtype), self.hidden_size, "dy")
         parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         return rows, *self._packed(batch, parts)
 

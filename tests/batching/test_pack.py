@@ -203,6 +203,31 @@ def test_flatten_takes_any_layout() -> None:
     assert_array_equal(starts, [0, 4, 8, 12, 16])
 
 
+def test_flatten_plain_takes_what_needs_no_conversion_alone() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    float32 = np.dtype(np.float32)
+    values, starts = _batching.flatten_plain([rows[:2], rows[2:2], rows[2:]], float32, None)
+    np.testing.assert_array_equal(values, rows)
+    assert starts.tolist() == [0, 2, 2, 6]
+    others = [
+        rows.astype(np.float64),
+        rows.astype(">f4"),
+        rows.astype(np.int32),
+        rows[:, :1],
+        rows[::2],
+        np.asfortranarray(rows),
+        rows[0],
+        rows.view(np.matrix),
+        rows.tolist(),
+        None,
+    ]
+    for other in others:
+        assert _batching.flatten_plain([rows, other], float32, None) is None
+    assert _batching.flatten_plain([rows], float32, 3) is None
+    assert _batching.flatten_plain([np.zeros((2, 0), np.float32)], float32, None) is None
+    assert _batching.flatten_plain([], float32, 2) is None
+
+
 def test_flatten_says_what_is_wrong() -> None:
     for wrong in (np.ones((2, 4)), np.ones(3), np.ones((1, 1, 3))):
         with pytest.raises(ValueError, match=r"sequences\[1\] must have the shape \(T, 3\)"):

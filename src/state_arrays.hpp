@@ -1,0 +1,55 @@
+// States of the layers of a stack, and their gradients, as NumPy arrays.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arrays.hpp"
+#include "layers/recurrent_stack.hpp"
+
+namespace lstmcore::binding {
+
+// One (N, H) array per layer, or none at all.
+template <class Scalar>
+using StateArrays = std::vector<Array<Scalar>>;
+
+template <class Scalar>
+StateArrays<Scalar> states_of(const RecurrentStack<Scalar>& stack, const py::object& object,
+                              const char* name, Index N) {
+  StateArrays<Scalar> arrays;
+  if (object.is_none()) return arrays;
+  const auto list = py::cast<std::vector<py::object>>(object);
+  if (static_cast<Index>(list.size()) != stack.n_layers()) {
+    throw std::invalid_argument(std::string(name) + " must have one array for each of the " +
+                                std::to_string(stack.n_layers()) + " layers, got " +
+                                std::to_string(list.size()));
+  }
+  for (std::size_t l = 0; l < list.size(); ++l) {
+    arrays.push_back(
+        as_array<Scalar>(list[l], name, {N, stack.layer(static_cast<Index>(l)).hidden_size()}));
+  }
+  return arrays;
+}
+
+template <class Scalar>
+void require_cell_state(const RecurrentStack<Scalar>& stack, const char* name) {
+  if (stack.cell().has_cell_state()) return;
+  throw std::invalid_argument(std::string(name) + " must be None: the cell has no state c");
+}
+
+// The same for c, which not every cell has.
+template <class Scalar>
+StateArrays<Scalar> cell_states_of(const RecurrentStack<Scalar>& stack, const py::object& object,
+                                   const char* name, Index N) {
+  if (!object.is_none()) require_cell_state(stack, name);
+  return states_of(stack, object, name, N);
+}
+
+// c of a layer, or its gradient, for n rows; empty for a cell that has none.
+template <class Scalar>
+Array<Scalar> new_cell_state(const RecurrentStack<Scalar>& stack, Index l, Index n) {
+  const bool is_there = stack.cell().has_cell_state();
+  return new_array<Scalar>({is_there ? n : 0, stack.layer(l).hidden_size()});
+}
+
+}  // namespace lstmcore::binding
