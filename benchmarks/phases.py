@@ -42,7 +42,7 @@ def measure_phases(
     Parameters
     ----------
     shapes : sequence of Shape
-        Ragged ones too.
+        Ragged ones too; those of other cells than the LSTM are passed over.
     isa : str, default=""
         An instruction set; empty: the one that would run.
     repeats : int, default=9
@@ -61,7 +61,8 @@ def measure_phases(
     os.sched_setaffinity(0, sorted(allowed)[:1])
     try:
         name = _core.resolve_isa(isa) + "+clock"
-        return [_phases_of(shape, name, repeats) for shape in shapes]
+        of_lstm = [shape for shape in shapes if shape.cell == "lstm"]
+        return [_phases_of(shape, name, repeats) for shape in of_lstm]
     finally:
         os.sched_setaffinity(0, allowed)
 

@@ -32,6 +32,9 @@ class Problem:
         (4H, I), (4H, H), (4H,); gates in the order i, f, g, o.
     x, dy : ndarray
         (R, I) inputs and (R, H) gradient of the outputs.
+    of_cell : dict or None
+        Parameters of a layer that is no plain LSTM, by lstmcore's names; None as long as they are
+        not known.
     """
 
     shape: Shape
@@ -42,6 +45,15 @@ class Problem:
     bias: Array
     x: Array
     dy: Array
+    of_cell: dict[str, Array] | None = None
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Parameters by lstmcore's names."""
+        if self.shape.cell != "lstm":
+            return self.of_cell or {}
+        names = ("weight_ih", "weight_hh", "bias")
+        return {f"{name}_l0": getattr(self, name) for name in names}
 
     @property
     def n_sequences(self) -> int:
@@ -114,5 +126,5 @@ def make_problem(shape: Shape) -> Problem:
         uniform(4 * shape.H, shape.H),
         uniform(4 * shape.H),
         rng.standard_normal((shape.rows, shape.I), dtype=np.float32),
-        rng.standard_normal((shape.rows, shape.H), dtype=np.float32),
+        rng.standard_normal((shape.rows, shape.variant.outputs(shape.H)), dtype=np.float32),
     )

@@ -166,6 +166,7 @@ def _section(key: Group, records: Sequence[Record], subject: str, alone: Sequenc
         *(f"{r['peer']} failed at {r['shape']}: {r['failed']}." for r in records if "failed" in r),
         _checked(records),
         _ragged(records, subject),
+        _cells(records, subject),
     ]
     if not isa and suite in SUITES:
         goals = [goal for goal in SUITES[suite].goals if goal.mode == mode]
@@ -213,6 +214,20 @@ def _ragged(records: Sequence[Record], subject: str) -> str:
     reached = "reached" if min(found.values()) >= RAGGED_GOAL else "not reached"
     goal = f"goal {RAGGED_GOAL}× each: {reached}"
     return f"Speed per real row, ragged against equal lengths ({subject}): {listed} ({goal})."
+
+
+def _cells(records: Sequence[Record], subject: str) -> str:
+    """Operations a second of each cell over those of the plain LSTM."""
+    speeds = {r["size"].get("cell"): r["gflops"] for r in records if _is_cell(r, subject)}
+    plain = speeds.pop("lstm", None)
+    if not speeds or plain is None:
+        return ""
+    listed = ", ".join(f"{cell} {factor(value / plain)}" for cell, value in speeds.items())
+    return f"Operations a second over the plain LSTM's ({subject}): {listed}."
+
+
+def _is_cell(record: Record, subject: str) -> bool:
+    return record["suite"] == "cells" and record["peer"] == subject and "ns" in record
 
 
 def _details(records: Sequence[Record]) -> str:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .cells import VARIANTS, Variant
+
 MODES: dict[str, str] = {
     "infer": "forward only, whole sequences",
     "train": "forward, BPTT and all gradients, with that of x",
@@ -23,7 +25,7 @@ MODES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One LSTM layer and one batch.
+    """One recurrent layer and one batch.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ class Shape:
         What the shape stands for.
     shortest : int or None, default=None
         Lengths are spread evenly from ``shortest`` to ``T``; None: every sequence has ``T`` steps.
+    cell : str, default="lstm"
+        A key of ``cells.VARIANTS``.
     """
 
     name: str
@@ -44,6 +48,12 @@ class Shape:
     H: int
     why: str
     shortest: int | None = None
+    cell: str = "lstm"
+
+    @property
+    def variant(self) -> Variant:
+        """The layer."""
+        return VARIANTS[self.cell]
 
     def lengths(self) -> NDArray[np.int64]:
         """Lengths of the N sequences, longest first, the same in every process."""
@@ -59,11 +69,12 @@ class Shape:
         return int(self.lengths().sum())
 
     def flops(self, mode: str) -> int:
-        """Floating-point operations of the matrix products: 8H(I+H) a row forward, thrice in all.
+        """Floating-point operations of the matrix products, those of forward thrice in all.
 
-        The gradient of x costs 8HI a row of it, and is left out where it isn't computed.
+        Of an LSTM 8H(I+H) a row. The gradient of x costs 8HI of it, and is left out where it isn't
+        computed.
         """
-        forward = 8 * self.H * (self.I + self.H)
+        forward = 2 * self.variant.multiply_adds(self.I, self.H)
         if mode == "infer":
             return forward * self.rows
         if mode in ("step", "step-cold"):
@@ -71,7 +82,7 @@ class Shape:
         if mode == "train":
             return 3 * forward * self.rows
         if mode == "train-nodx":
-            return (3 * forward - 8 * self.H * self.I) * self.rows
+            return (3 * forward - 2 * self.variant.input_multiply_adds(self.I, self.H)) * self.rows
         raise ValueError(f"mode={mode!r} has no count of operations")
 
     def to_dict(self) -> dict[str, object]:
@@ -272,6 +283,15 @@ SUITES: dict[str, Suite] = {
             "one shape at growing T, N and H: time should grow linearly",
             _scaling(),
             ("train",),
+        ),
+        Suite(
+            "cells",
+            "every cell at one shape: how its speed per operation compares with the plain LSTM's",
+            tuple(
+                Shape(f"cell-{name}", 100, 64, 32, 128, variant.why, cell=name)
+                for name, variant in VARIANTS.items()
+            ),
+            ("infer", "train"),
         ),
         Suite(
             "fit",

@@ -12,11 +12,13 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from . import oracle, peers
+from .cell_reference import parameters_in
 from .fitting import make_task
 from .machine import memory, openmp_runtimes, reset_peak_memory
 from .peers.base import Operation, Peer, UnsupportedError
@@ -75,7 +77,10 @@ class Worker:
             answer["loss"] = [float(value) for value in self.operation.outputs()["loss"]]
             answer["constant_loss"] = task.constant_loss()
         else:
-            self.problem = problem = self.problem or make_problem(Shape(**shape))
+            problem = self.problem or make_problem(Shape(**shape))
+            if problem.shape.cell != "lstm" and problem.of_cell is None:
+                problem = replace(problem, of_cell=parameters_in(reference["path"]))
+            self.problem = problem
             checked, rows = oracle.to_check(problem, reference["sequences"])
             operation = self.peer.prepare(checked, mode)
             start = time.perf_counter()

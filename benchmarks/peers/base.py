@@ -49,6 +49,8 @@ class Peer(ABC):
         The number of threads it may use.
     """
 
+    other_cells = False  # whether it may have layers that are no plain LSTM
+
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
@@ -82,6 +84,8 @@ class Peer(ABC):
         """
         if isinstance(subject, FitTask):
             return self.fit(subject)
+        if subject.shape.cell != "lstm" and not self.other_cells:
+            raise UnsupportedError("the plain LSTM alone")
         if mode in ("step", "step-cold"):
             return self.steps(subject)
         if mode == "infer":

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from lstmcore import LSTMClassifier, LSTMRegressor, _core
-from lstmcore.layers import LSTM
 
+from ..cell_reference import layer_of, rows_of, sequences_of, without_level
 from ..fitting import FitTask
 from ..problem import Array, Problem
 from .base import Operation, Outputs, Peer
@@ -28,42 +28,24 @@ class Layer(Peer):
         """Version, instruction set, OpenMP runtime."""
         return describe()
 
+    other_cells = True
+
     def _layer(self, problem: Problem) -> Any:
-        layer = LSTM(problem.shape.I, problem.shape.H, n_jobs=self.threads)
-        for name in ("weight_ih", "weight_hh", "bias"):
-            layer.parameters[f"{name}_l0"][...] = getattr(problem, name)
-        return layer
-
-    @staticmethod
-    def _sequences(problem: Problem, rows: Array) -> Array | list[Array]:
-        """Packed rows as the layer's input."""
-        batch = np.ascontiguousarray(problem.pad(rows).transpose(1, 0, 2))
-        if problem.equal:
-            return batch
-        return [series[:n].copy() for series, n in zip(batch, problem.lengths, strict=True)]
-
-    @staticmethod
-    def _rows(problem: Problem, made: Array | list[Array]) -> Array:
-        """The layer's output as packed rows."""
-        if isinstance(made, np.ndarray):
-            return problem.unpad(made.transpose(1, 0, 2))
-        order = np.concatenate([np.arange(len(series)) for series in made]).argsort(kind="stable")
-        rows: Array = np.concatenate(made)[order]
-        return rows
+        return layer_of(problem, "float32", self.threads)
 
     def infer(self, problem: Problem) -> Operation:
         """``layer(x)``."""
-        layer, x = self._layer(problem), self._sequences(problem, problem.x)
+        layer, x = self._layer(problem), sequences_of(problem, problem.x)
 
         def outputs() -> Outputs:
-            return {"y": self._rows(problem, layer(x)[0])}
+            return {"y": rows_of(problem, layer(x)[0])}
 
         return Operation(lambda: layer(x), outputs, problem.x.nbytes)
 
     def train(self, problem: Problem, need_dx: bool) -> Operation:
         """``layer.forward``, then ``layer.backward``."""
         layer = self._layer(problem)
-        x, dy = self._sequences(problem, problem.x), self._sequences(problem, problem.dy)
+        x, dy = sequences_of(problem, problem.x), sequences_of(problem, problem.dy)
 
         def run() -> tuple[Any, Any, dict[str, Array]]:
             y, _, cache = layer.forward(x)
@@ -72,10 +54,10 @@ class Layer(Peer):
 
         def outputs() -> Outputs:
             y, dx, gradients = run()
-            found = {name.removesuffix("_l0"): value for name, value in gradients.items()}
-            found["y"] = self._rows(problem, y)
+            found = without_level(gradients)
+            found["y"] = rows_of(problem, y)
             if need_dx:
-                found["dx"] = self._rows(problem, dx)
+                found["dx"] = rows_of(problem, dx)
             return found
 
         return Operation(run, outputs, problem.x.nbytes + problem.dy.nbytes)

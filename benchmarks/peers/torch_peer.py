@@ -17,14 +17,37 @@ from ..problem import Array, Problem
 from .base import Operation, Outputs, Peer, UnsupportedError
 
 
-def _layer(problem: Problem) -> nn.LSTM:
+def _layer(problem: Problem) -> nn.RNNBase:
     """A torch layer with the problem's weights."""
-    layer = nn.LSTM(problem.shape.I, problem.shape.H)
+    variant = problem.shape.variant
+    if variant.torch is None:
+        raise UnsupportedError("has no such cell")
+    make = getattr(nn, variant.layer)
+    layer: nn.RNNBase = make(problem.shape.I, problem.shape.H, **variant.torch)
     with torch.no_grad():
         for name, value in layer.named_parameters():
-            given = getattr(problem, name.removesuffix("_l0").replace("bias_ih", "bias"), None)
+            given = problem.parameters.get(name.replace("bias_ih", "bias"))
             value.copy_(torch.zeros_like(value) if given is None else torch.from_numpy(given))
+            # a GRU's bias within the reset is the last third of torch's second bias
+            if variant.layer == "GRU" and name.startswith("bias_hh"):
+                inner = problem.parameters[name.replace("bias_hh", "bias_hn")]
+                value[-len(inner) :] = torch.from_numpy(inner)
     return layer
+
+
+def _gradients(layer: nn.RNNBase) -> Outputs:
+    """Gradients by the names of the reference."""
+    found: Outputs = {}
+    for name, value in layer.named_parameters():
+        assert value.grad is not None
+        gradient = value.grad.numpy()
+        if not name.startswith("bias_hh"):
+            found[name.replace("_l0", "").replace("bias_ih", "bias")] = gradient
+        elif isinstance(layer, nn.GRU):
+            found[name.replace("_l0", "").replace("bias_hh", "bias_hn")] = gradient[
+                -layer.hidden_size :
+            ]
+    return found
 
 
 def _onednn_path(run: Callable[[], object]) -> str:
@@ -50,6 +73,7 @@ class Torch(Peer):
     """torch.nn.LSTM; ragged batches as a PackedSequence built outside the clock."""
 
     padded = False
+    other_cells = True
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
@@ -109,10 +133,7 @@ class Torch(Peer):
             if need_dx:
                 assert x.grad is not None
                 found["dx"] = as_packed(x.grad)
-            for name in ("weight_ih", "weight_hh", "bias_ih"):
-                gradient = getattr(layer, f"{name}_l0").grad
-                found["bias" if name == "bias_ih" else name] = gradient.numpy()
-            return found
+            return found | _gradients(layer)
 
         run = train if training else infer
         held = x.nbytes + (0 if packed or problem.equal else dy.nbytes)

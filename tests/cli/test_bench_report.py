@@ -50,6 +50,14 @@ def test_noise_and_partial_checks_are_shown() -> None:
     assert "Fewer turns: ts-small" not in text.replace("ts-small 5", "")
 
 
+def test_cells_are_compared_with_the_plain_lstm_per_operation() -> None:
+    plain, gru = (record("lstmcore", 1.0, f"cell-{cell}", "cells") for cell in ("lstm", "gru"))
+    text = report.report(result(plain, gru))
+    relative = gru["flops"] / plain["flops"]
+    assert 0.7 < relative < 0.8  # three gates of four
+    assert f"the plain LSTM's (lstmcore): gru {relative:.2f}×." in text
+
+
 def test_memory_is_compared_with_torch() -> None:
     base = {"suite": "small", "shape": "ts-small", "threads": 2, "run": 0}
     base["size"] = record("lstmcore", 1.0)["size"]
