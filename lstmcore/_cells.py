@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 
 from lstmcore import _parameters
+from lstmcore._cell_options import LSTM_OPTIONS, constraints_of, core_options
 
 
 class BaseCell(BaseEstimator):
@@ -31,7 +32,27 @@ class LSTMCell(BaseCell):
     ----------
     forget_bias : float, default=1.0
         First value of the forget gates' biases: the larger, the longer an untrained network
-        remembers.
+        remembers. With ``coupled_gates`` its negative is that of the input gates'.
+    peephole : bool, default=False
+        Whether the gates also see the cell state, i and f the one before the step, o the one after
+        it, through one weight for each unit (Gers and Schmidhuber 2000), which starts at 0.
+    coupled_gates : bool, default=False
+        Whether there is no forget gate but f = 1 - i (Greff et al. 2017): three gates i, g, o and a
+        quarter less to compute.
+    gate_clip : float or None, default=None
+        Bound of what goes into the activations of gates and candidate, as ``clip`` of ONNX.
+    cell_clip : float or None, default=None
+        Bound of the cell state. Where it is reached, it passes no gradient.
+    gate_activation : str or tuple, default="sigmoid"
+        What the sums of i, f and o pass through: "sigmoid", "tanh", "relu", "softsign", "softplus",
+        or one with an alpha, or an alpha and a beta, which a tuple sets: "leaky_relu" (0.01), "elu"
+        (1.0), "thresholded_relu" (1.0), "hard_sigmoid" (0.2, 0.5), "affine" (1.0, 0.0),
+        "scaled_tanh" (1.7159, 2/3). They are those of ONNX, "hard_sigmoid" alpha x + beta within 0
+        and 1; that of Keras 3 is ``("hard_sigmoid", 1 / 6, 0.5)``.
+    cell_activation : str or tuple, default="tanh"
+        What the sum of g passes through.
+    output_activation : str or tuple, default="tanh"
+        What the cell state passes through on its way to h.
 
     Examples
     --------
@@ -39,21 +60,45 @@ class LSTMCell(BaseCell):
     >>> from lstmcore.cells import LSTMCell
     >>> LSTMClassifier(cell=LSTMCell(forget_bias=3.0)).get_params()["cell__forget_bias"]
     3.0
+    >>> LSTMClassifier(cell=LSTMCell()).set_params(cell__peephole=True).cell
+    LSTMCell(peephole=True)
     """
 
     _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
-        "forget_bias": _parameters.number(float("-inf"), low_allowed=False)
+        "forget_bias": _parameters.number(float("-inf"), low_allowed=False),
+        **constraints_of(LSTM_OPTIONS),
     }
     _n_gates = 4
 
-    def __init__(self, *, forget_bias: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        forget_bias: float = 1.0,
+        peephole: bool = False,
+        coupled_gates: bool = False,
+        gate_clip: float | None = None,
+        cell_clip: float | None = None,
+        gate_activation: Any = "sigmoid",
+        cell_activation: Any = "tanh",
+        output_activation: Any = "tanh",
+    ) -> None:
         self.forget_bias = forget_bias
+        self.peephole = peephole
+        self.coupled_gates = coupled_gates
+        self.gate_clip = gate_clip
+        self.cell_clip = cell_clip
+        self.gate_activation = gate_activation
+        self.cell_activation = cell_activation
+        self.output_activation = output_activation
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "lstm"}
+        return {"kind": "lstm", **core_options(self, LSTM_OPTIONS)}
 
     def _first_values(self) -> dict[str, Any]:
-        return {"n_gates": 4, "forget_bias": float(self.forget_bias)}
+        bias = float(self.forget_bias)
+        if self.coupled_gates:
+            return {"n_gates": 3, "input_bias": -bias}
+        return {"n_gates": 4, "forget_bias": bias}
 
 
 class GRUCell(BaseCell):
@@ -154,6 +199,6 @@ def cell_of_record(record: Any) -> Any:
     cls, parameters = _CLASSES.get(str(record.get("cell"))), record.get("parameters")
     if record.keys() != {"cell", "parameters"} or cls is None or not isinstance(parameters, dict):
         raise ValueError("its cell is none of lstmcore.cells")
-    if parameters.keys() != set(cls._get_param_names()):
+    if not parameters.keys() <= set(cls._get_param_names()):
         raise ValueError(f"the parameters of its cell are not those of {cls.__name__}")
     return cls(**parameters)

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Floats = TypeVar("_Floats", NDArray[np.float32], NDArray[np.float64])
-# "kind": "lstm", "gru" or "rnn"; "reset_after" of a GRU, "relu" of an RNN
+# "kind": "lstm", "gru" or "rnn"; "reset_after" of a GRU, "relu" of an RNN; of an LSTM "peephole",
+# "coupled_gates", "gate_clip", "cell_clip", "gate_activation", "cell_activation" and
+# "output_activation", which are (name, alpha, beta). What is not there is as in the plain cell.
 _Cell: TypeAlias = Mapping[str, object]
 _Layout: TypeAlias = list[tuple[str, tuple[int, ...], int]]
 _Index: TypeAlias = NDArray[np.intp]
@@ -30,6 +32,7 @@ def max_threads() -> int: ...
 def resolve_isa(name: str = "") -> str: ...
 def sigmoid(x: _Floats, isa: str = "") -> _Floats: ...
 def tanh(x: _Floats, isa: str = "") -> _Floats: ...
+def activate(x: _Floats, activation: tuple[str, float, float], isa: str = "") -> _Floats: ...
 
 # What a forward pass keeps for one backward pass; only RecurrentStackFloat32.forward makes one.
 @final

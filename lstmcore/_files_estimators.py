@@ -58,7 +58,8 @@ _FIELD_TYPES: dict[str, Any] = {
     "float": lambda value: type(value) in (int, float),
     "str": lambda value: type(value) is str,
     "CellOptions": lambda value: (
-        isinstance(value, dict) and all(type(v) in (bool, str) for v in value.values())
+        isinstance(value, dict)
+        and all(type(v) in (bool, str, float, tuple) for v in value.values())
     ),
     "FloatArray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind == "f",
     "tuple[int, ...]": lambda value: type(value) is tuple and all(type(v) is int for v in value),

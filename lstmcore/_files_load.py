@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lstmcore._cell_options import LSTM_OPTIONS, Option
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._ensemble import FITTED_ENSEMBLE, LSTMEnsemble
 from lstmcore._files import read_record
 from lstmcore._files_estimators import require, restore_estimator
 from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
 from lstmcore._learning_rate_finder import FITTED_FINDER, LearningRateFinder
+from lstmcore._parameters import boolean, choice
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import FITTED_SCALER, SequenceScaler
 from lstmcore._table_model import Roles, TableModel
@@ -57,26 +59,24 @@ def _restore_regressor(record: dict[str, Any]) -> LSTMRegressor:
     return model
 
 
-# The options of each layer beside its sizes, and what they may be.
-_LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, tuple[Any, ...]]] = {
-    GRU: {"reset_after": (True, False)},
-    LSTM: {},
-    RNN: {"nonlinearity": ("tanh", "relu")},
+# The options of each layer beside its sizes.
+_LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, Option]] = {
+    GRU: {"reset_after": Option(True, boolean(), bool)},
+    LSTM: LSTM_OPTIONS,
+    RNN: {"nonlinearity": Option("tanh", choice("tanh", "relu"), str)},
 }
-
-
-def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
-    return any(type(value) is type(known) and value == known for known in allowed)
 
 
 def _restore_layer(cls: type[RecurrentLayer[Any]], record: dict[str, Any]) -> Any:
     names = ("input_size", "hidden_size", "num_layers")
     options = _LAYER_OPTIONS[cls]
+    # What a file does not have was not yet an option when it was written.
+    record = {name: option.default for name, option in options.items()} | record
     values = record.get("_live")
     require(
         record.keys() == {*names, *options, "dtype", "n_jobs", "_live"}
         and all(type(record[name]) is int and record[name] >= 1 for name in names)
-        and all(_is_one_of(record[name], allowed) for name, allowed in options.items())
+        and all(o.constraint.error(record[name]) is None for name, o in options.items())
         and (record["n_jobs"] is None or (type(record["n_jobs"]) is int and record["n_jobs"] != 0)),
         f"its settings are not those of {cls.__name__}",
     )

@@ -1,8 +1,8 @@
 """First values of parameters: a function of the layout and a seed, the same bits on every machine.
 
 Input and head weights are uniform after Glorot and Bengio (2010), gate by gate. Recurrent weights
-are one random orthogonal matrix per gate (Saxe et al. 2014). Biases are 0, that of the forget gate
-is ``forget_bias`` (Jozefowicz et al. 2015).
+are one random orthogonal matrix per gate (Saxe et al. 2014). Biases and peepholes are 0, the bias
+of the forget gate is ``forget_bias`` (Jozefowicz et al. 2015).
 
 The usual way to an orthogonal matrix, the QR decomposition of a random one, gives other bits with
 every linear algebra library and number of threads. Here it is a product of random plane rotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FORGET = 1  # of an LSTM, whose gates come in the order i, f, g, o
+_INPUT, _FORGET = 0, 1  # of an LSTM, whose gates come in the order i, f, g, o
 # Columns that are rotated at a time: 64 columns of a matrix of 1024 rows remain in the L2 cache.
 _SLAB = 64
 
@@ -35,6 +35,7 @@ def initial_parameters(
     dtype: Any,
     n_gates: int = 4,
     forget_bias: float = 1.0,
+    input_bias: float = 0.0,
 ) -> NDArray[Any]:
     """Draw all parameters of a network.
 
@@ -48,10 +49,12 @@ def initial_parameters(
     dtype : dtype-like
         float32 or float64. Values are computed in float64 and rounded once.
     n_gates : int, default=4
-        Gates that the weights of a layer have one above the other: 4 of an LSTM, 3 of a GRU, 1 of
-        an RNN.
+        Gates that the weights of a layer have one above the other: 4 of an LSTM, 3 of a GRU or of
+        an LSTM with coupled gates, 1 of an RNN.
     forget_bias : float, default=1.0
-        Bias of the forget gates, which only an LSTM has.
+        Bias of the forget gates, which only an LSTM of four gates has.
+    input_bias : float, default=0.0
+        Bias of the first gates, of an LSTM the input gates.
 
     Returns
     -------
@@ -81,11 +84,14 @@ def initial_parameters(
         elif name.startswith("weight_hh"):
             for gate in _gates(values, n_gates):
                 gate[:] = orthogonal(random, len(gate))
-        elif name.startswith("bias_l") and n_gates == 4:
-            _gates(values, n_gates)[_FORGET] = forget_bias
+        elif name.startswith("bias_l"):
+            gates = _gates(values, n_gates)
+            gates[_INPUT] = input_bias
+            if n_gates == 4:
+                gates[_FORGET] = forget_bias
         elif name == "head_weight":
             values[:] = glorot_uniform(random, *shape)
-        elif not name.startswith("bias") and name != "head_bias":
+        elif not name.startswith(("bias", "peephole")) and name != "head_bias":
             raise ValueError(f"layout has an array called {name!r}, for which there is no rule.")
     return parameters
 

@@ -16,6 +16,8 @@ void bind_trainer(pybind11::module_& module);
 
 // Throws std::invalid_argument for an option or a value that no cell has.
 CellSpec cell_from(const pybind11::dict& options);
+// ("name", alpha, beta)
+ActivationSpec activation_from(const pybind11::handle& value);
 
 // [(name, shape, offset), ...] with tuples for shapes.
 pybind11::list layout_list(const std::vector<ParameterEntry>& entries);

@@ -49,6 +49,21 @@ void bind_activations(py::module_& module) {
   };
   bind("sigmoid", &KernelTable<Scalar>::sigmoid, "1 / (1 + exp(-x)), as the gates compute it.");
   bind("tanh", &KernelTable<Scalar>::tanh, "tanh(x), as the cells compute it.");
+  module.def(
+      "activate",
+      [](const Array<Scalar>& x, const py::tuple& activation, const std::string& isa) {
+        if (x.ndim() != 1) {
+          throw std::invalid_argument("x must have shape (any,), got " + shape_text(shape_of(x)));
+        }
+        const KernelTable<Scalar>& kernels = select_kernels(isa).table<Scalar>();
+        const auto kind = activation_of(activation_from(activation), kUnbounded, kernels);
+        Array<Scalar> y = new_array<Scalar>({x.size()});
+        run_with_workers(
+            1, [&](Workers&) { kernels.activate(kind, x.data(), y.mutable_data(), x.size()); });
+        return y;
+      },
+      py::arg("x").noconvert(), py::arg("activation"), py::arg("isa") = "",
+      "An activation (name, alpha, beta) of x, as cells with options compute it.");
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ class StackHandle {
     const PassMemory<Scalar>& memory = *cache->memory;
     const PackedBatch& batch = memory.batch;
     const Index H = stack_.layer(l).hidden_size();
-    auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_gates(), H});
+    auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_shown_gates(), H});
     Array<Scalar> cell_array = new_cell_state(stack_, l, batch.n_rows());
     auto hidden_array = new_array<Scalar>({batch.n_rows(), H});
     for (const Part& part : memory.parts) {

@@ -20,6 +20,17 @@ CELLS = [
     Cell("rnn", (("relu", True),)),
     Cell("gru"),
     Cell("gru", (("reset_after", False),)),
+    Cell("lstm", (("peephole", True), ("gate_clip", 1.25))),
+    Cell("lstm", (("coupled_gates", True), ("peephole", True), ("cell_clip", 0.75))),
+    Cell(
+        "lstm",
+        (
+            ("gate_activation", ("hard_sigmoid", 0.2, 0.5)),
+            ("cell_activation", ("softsign", 0.0, 0.0)),
+            ("output_activation", ("scaled_tanh", 1.7, 0.6)),
+            ("gate_clip", 2.9),
+        ),
+    ),
 ]
 
 # On both sides of a vector, a block and a tile of blocks; many sequences, few, one; weights that

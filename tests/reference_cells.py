@@ -1,11 +1,11 @@
-"""The oracle for cells other than the plain LSTM: one step forward and back, in float64 NumPy.
+"""The oracle for all cells: one step forward and back, in float64 NumPy.
 
 As ``reference.py`` it is written to be read and shares no code with the library; finite differences
 and torch check it, and ``core/test_cell_mutants.py`` breaks it in single places.
 
 A step maps x (n, I), h (n, H) and, where the cell has one, c (n, H) to h and c; its twin maps their
 gradients back. Weights are a dict by the names that the library gives them, gates of a GRU in the
-order r, z, n.
+order r, z, n, of an LSTM i, f, g, o.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Cell:
 
     @property
     def n_gates(self) -> int:
+        if self.get("coupled_gates"):
+            return 3
         return {"lstm": 4, "gru": 3, "rnn": 1}[self.kind]
 
     def arrays(self, n_inputs: int, n_hidden: int) -> dict[str, tuple[int, ...]]:
@@ -56,7 +58,55 @@ class Cell:
         }
         if self.kind == "gru" and self.get("reset_after", True):
             shapes["bias_hn"] = (n_hidden,)
+        if self.get("peephole"):
+            shapes["peephole"] = ((self.n_gates - 1) * n_hidden,)
         return shapes
+
+
+# --- activations and their slopes, both of what goes in ------------------------------------------
+
+
+def softplus(z: Array) -> Array:
+    return np.maximum(z, 0) + np.log1p(np.exp(-abs(z)))
+
+
+# name: value and slope at z, with alpha a and beta b
+ACTIVATIONS: dict[str, tuple[Any, Any]] = {
+    "sigmoid": (lambda z, a, b: sigmoid(z), lambda z, a, b: sigmoid(z) * sigmoid(-z)),
+    "tanh": (lambda z, a, b: np.tanh(z), lambda z, a, b: 1 / np.cosh(z) ** 2),
+    "relu": (lambda z, a, b: np.maximum(z, 0), lambda z, a, b: z > 0),
+    "hard_sigmoid": (
+        lambda z, a, b: np.clip(a * z + b, 0, 1),
+        lambda z, a, b: a * (abs(2 * (a * z + b) - 1) < 1),
+    ),
+    "leaky_relu": (
+        lambda z, a, b: np.where(z > 0, z, a * z),
+        lambda z, a, b: a + (z > 0) * (1 - a),
+    ),
+    "scaled_tanh": (
+        lambda z, a, b: a * np.tanh(b * z),
+        lambda z, a, b: a * b / np.cosh(b * z) ** 2,
+    ),
+    "affine": (lambda z, a, b: a * z + b, lambda z, a, b: a + 0 * z),
+    "thresholded_relu": (lambda z, a, b: z * (z > a), lambda z, a, b: z > a),
+    "elu": (
+        lambda z, a, b: np.where(z > 0, z, a * np.expm1(np.minimum(z, 0))),
+        lambda z, a, b: np.where(z > 0, 1, a * np.exp(np.minimum(z, 0))),
+    ),
+    "softsign": (lambda z, a, b: z / (1 + abs(z)), lambda z, a, b: 1 / (1 + abs(z)) ** 2),
+    "softplus": (lambda z, a, b: softplus(z), lambda z, a, b: sigmoid(z)),
+}
+
+
+def value(cell: Cell, which: str, usual: str, z: Array, bound: float = np.inf) -> Array:
+    """An activation of a cell, and, in ``slope``, its derivative: 0 where the bound is reached."""
+    name, a, b = cell.get(which, (usual, 0.0, 0.0))
+    return ACTIVATIONS[name][0](np.clip(z, -bound, bound), a, b)
+
+
+def slope(cell: Cell, which: str, usual: str, z: Array, bound: float = np.inf) -> Array:
+    name, a, b = cell.get(which, (usual, 0.0, 0.0))
+    return ACTIVATIONS[name][1](z, a, b) * (abs(z) < bound)
 
 
 # --- one step of each cell -----------------------------------------------------------------------
@@ -114,8 +164,63 @@ def gru_back(
     return da @ w["weight_ih"], dh_prev, dc, gradients
 
 
-STEPS = {"rnn": rnn_step, "gru": gru_step}
-BACKS = {"rnn": rnn_back, "gru": gru_back}
+def peepholes(cell: Cell, w: Weights, n_hidden: int) -> tuple[Array, Array, Array]:
+    """Weights from c to i, f and o; 0 where there are none."""
+    zeros = np.zeros(n_hidden)
+    if not cell.get("peephole"):
+        return zeros, zeros, zeros
+    i, *f, o = np.split(w["peephole"], cell.n_gates - 1)
+    return i, f[0] if f else zeros, o
+
+
+def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
+    """Peepholes (Gers and Schmidhuber 2000), coupled gates f = 1 - i, bounds of sums and of c."""
+    pi, pf, po = peepholes(cell, w, h.shape[1])
+    bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
+    z = np.split(x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"], cell.n_gates, axis=1)
+    zi, zf, zg, zo = z[0] + pi * c, z[1] + pf * c, z[-2], z[-1]
+    i = value(cell, "gate_activation", "sigmoid", zi, bound)
+    g = value(cell, "cell_activation", "tanh", zg, bound)
+    f = value(cell, "gate_activation", "sigmoid", zf, bound)
+    if cell.get("coupled_gates"):
+        f = 1 - i
+    free = f * c + i * g
+    new = np.clip(free, -cell_bound, cell_bound)
+    zo = zo + po * new
+    o = value(cell, "gate_activation", "sigmoid", zo, bound)
+    out = value(cell, "output_activation", "tanh", new)
+    return o * out, new, (x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo))
+
+
+def lstm_back(
+    cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
+) -> tuple[Array, Array, Array, Weights]:
+    x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo) = stash
+    pi, pf, po = peepholes(cell, w, h.shape[1])
+    bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
+    out = value(cell, "output_activation", "tanh", new)
+    do = dh * out * slope(cell, "gate_activation", "sigmoid", zo, bound)
+    dc = dc + dh * o * slope(cell, "output_activation", "tanh", new) + do * po
+    dc = dc * (abs(free) < cell_bound)
+    dg = dc * i * slope(cell, "cell_activation", "tanh", zg, bound)
+    df = dc * c * slope(cell, "gate_activation", "sigmoid", zf, bound)
+    through_i = dc * g
+    if cell.get("coupled_gates"):
+        df, through_i = 0 * df, dc * (g - c)
+    di = through_i * slope(cell, "gate_activation", "sigmoid", zi, bound)
+    dc_prev = dc * f + di * pi + df * pf
+    blocks, looked = [di, df, dg, do], [di * c, df * c, do * new]
+    if cell.get("coupled_gates"):
+        del blocks[1], looked[1]
+    dz = np.concatenate(blocks, axis=1)
+    gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h, "bias": dz.sum(axis=0)}
+    if cell.get("peephole"):
+        gradients["peephole"] = np.concatenate(looked, axis=1).sum(axis=0)
+    return dz @ w["weight_ih"], dz @ w["weight_hh"], dc_prev, gradients
+
+
+STEPS = {"lstm": lstm_step, "rnn": rnn_step, "gru": gru_step}
+BACKS = {"lstm": lstm_back, "rnn": rnn_back, "gru": gru_back}
 
 
 # --- layers over packed sequences ----------------------------------------------------------------

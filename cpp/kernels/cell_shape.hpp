@@ -15,8 +15,10 @@ enum class CellKernel : std::uint8_t {
   kGru,           // reset after the product
   kGruGates,      // reset before it: r and z
   kGruCandidate,  // and then n
+  kLstmVariant,   // an LSTM with options
+  kLstmCoupled,   // the same without f, which is 1 - i
 };
-inline constexpr int kCellKernels = 6;
+inline constexpr int kCellKernels = 8;
 
 // G accumulators for each hidden unit, in this order also in the stash. x_t W_ih^T runs into those
 // of [input_begin, input_end), h_{t-1} W_hh^T into those of [hidden_begin, hidden_end).
@@ -32,7 +34,10 @@ struct CellShape {
 constexpr CellShape cell_shape(CellKernel kernel) noexcept {
   switch (kernel) {
     case CellKernel::kLstm:
+    case CellKernel::kLstmVariant:
       return {4, 0, 4, 0, 4};  // i, f, g, o
+    case CellKernel::kLstmCoupled:
+      return {3, 0, 3, 0, 3};  // i, g, o
     case CellKernel::kGru:
       return {4, 0, 3, 1, 4};  // n of the input, r, z, n of the hidden state
     case CellKernel::kGruGates:

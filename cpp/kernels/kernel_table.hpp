@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/index.hpp"
+#include "kernels/cell_options.hpp"
 #include "kernels/cell_shape.hpp"
 
 namespace lstmcore {
@@ -51,6 +52,7 @@ struct CellForward {
   // Gates of the group before this one, [block][row][G of that group][B].
   const Scalar* other_gates;
   Index other_block_stride;
+  const CellOptions<Scalar>* options;
 };
 
 // One time step of BPTT up to the pre-activations: the gates in the stash are overwritten by the
@@ -67,6 +69,7 @@ struct CellBackward {
   Scalar* dc;            // [block][row][B]; in: gradient of c_t from t + 1, out: of c_{t-1}
   Index dc_block_stride;
   const Scalar* c_prev;  // [block][row][B]
+  const Scalar* c;       // likewise
   Index c_block_stride;
   const Scalar* tanh_c;  // [block][row][B]
   Index tanh_c_block_stride;
@@ -76,6 +79,7 @@ struct CellBackward {
   Index other_block_stride;
   const Scalar* drecurrent;  // (rows, H padded), row stride h_stride; gradient of what the
                              // candidate multiplied
+  const CellOptions<Scalar>* options;
 };
 
 // C (rows, outputs) = start + A panels, k running over n_k_blocks blocks of k_block columns of A.
@@ -114,6 +118,17 @@ struct OuterAccumulate {
   Index c_panel_stride;
 };
 
+// C (B) += sum over rows r, in their order, of A[r, :] B[r, :], element by element.
+template <class Scalar>
+struct DiagonalAccumulate {
+  Index rows;
+  const Scalar* a;
+  Index a_row_stride;
+  const Scalar* b;      // row stride B
+  const Index* b_rows;  // where row r stands in B, or null when there
+  Scalar* c;
+};
+
 // One optimiser step over parameters [0, size). `scale` multiplies every gradient (clipping).
 template <class Scalar>
 struct OptimizerStep {
@@ -147,6 +162,7 @@ struct KernelTable {
   CellFunctions<Scalar> cells[kCellKernels];
   void (*panel_gemm)(const PanelGemm<Scalar>&) noexcept;
   void (*outer_accumulate)(const OuterAccumulate<Scalar>&) noexcept;
+  void (*diagonal_accumulate)(const DiagonalAccumulate<Scalar>&) noexcept;
   // to[c * to_stride + r] = from[r * from_stride + c]
   void (*transpose)(const Scalar* from, Index from_stride, Scalar* to, Index to_stride,
                     Index n_rows, Index n_columns) noexcept;
@@ -155,6 +171,7 @@ struct KernelTable {
   void (*rmsprop)(const OptimizerStep<Scalar>&) noexcept;
   void (*sigmoid)(const Scalar* x, Scalar* y, Index size) noexcept;
   void (*tanh)(const Scalar* x, Scalar* y, Index size) noexcept;
+  void (*activate)(const Activation<Scalar>&, const Scalar* x, Scalar* y, Index size) noexcept;
 
   const CellFunctions<Scalar>& cell(CellKernel kernel) const noexcept {
     return cells[static_cast<int>(kernel)];

@@ -2,21 +2,37 @@
 // them. H hidden units, I inputs.
 #pragma once
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/index.hpp"
-#include "kernels/cell_shape.hpp"
+#include "kernels/kernel_table.hpp"
 
 namespace lstmcore {
 
 enum class CellKind : std::uint8_t { kLstm, kGru, kRnn };
 
+inline constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+
+struct ActivationSpec {
+  ActivationKind kind;
+  double alpha = 0;
+  double beta = 0;
+};
+
 struct CellSpec {
   CellKind kind = CellKind::kLstm;
-  bool reset_after = true;  // GRU: whether r acts on the product with W_hh, or on h before it
-  bool relu = false;        // RNN: relu in the place of tanh
+  bool reset_after = true;        // GRU: whether r acts on the product with W_hh, or on h before it
+  bool relu = false;              // RNN: relu in the place of tanh
+  bool peephole = false;          // LSTM: weights from c to the gates
+  bool coupled_gates = false;     // LSTM: f = 1 - i
+  double gate_clip = kUnbounded;  // LSTM: bound of what goes into the gates and the candidate
+  double cell_clip = kUnbounded;  // LSTM: bound of c
+  ActivationSpec gate_activation{ActivationKind::kSigmoid};  // LSTM: of i, f, o
+  ActivationSpec cell_activation{ActivationKind::kTanh};     // LSTM: of g
+  ActivationSpec output_activation{ActivationKind::kTanh};   // LSTM: of c on its way to h
 
   // Whether there is a state c beside h.
   bool has_cell_state() const noexcept { return kind == CellKind::kLstm; }
@@ -24,7 +40,21 @@ struct CellSpec {
   bool carries_hidden() const noexcept { return kind == CellKind::kGru; }
   // Gates in W_ih (gates * H, I), in the order of the parameters.
   Index n_gates() const noexcept {
-    return kind == CellKind::kLstm ? 4 : kind == CellKind::kGru ? 3 : 1;
+    return kind == CellKind::kLstm ? (coupled_gates ? 3 : 4) : kind == CellKind::kGru ? 3 : 1;
+  }
+  // Gates that can be looked at: f of coupled gates too.
+  Index n_shown_gates() const noexcept { return kind == CellKind::kLstm ? 4 : n_gates(); }
+  // Weights of each unit from c to its gates.
+  Index n_peepholes() const noexcept { return peephole ? n_gates() - 1 : 0; }
+  bool has_plain_activations() const noexcept {
+    return gate_activation.kind == ActivationKind::kSigmoid &&
+           cell_activation.kind == ActivationKind::kTanh &&
+           output_activation.kind == ActivationKind::kTanh;
+  }
+  // Whether an LSTM is more than the plain one.
+  bool is_variant() const noexcept {
+    return peephole || coupled_gates || gate_clip < kUnbounded || cell_clip < kUnbounded ||
+           !has_plain_activations();
   }
   // Multiply-adds of the products of one row, forward.
   double multiply_adds(Index input_size, Index hidden_size) const noexcept {
@@ -33,8 +63,21 @@ struct CellSpec {
   }
 };
 
-// Throws std::invalid_argument, naming the cells there are.
+// Throw std::invalid_argument, naming those that there are.
 CellKind cell_kind_from_name(std::string_view name);
+ActivationKind activation_kind_from_name(std::string_view name);
+
+// Throws std::invalid_argument for options that the kind of cell has no place for, and for numbers
+// that they can't be.
+void check_cell(const CellSpec& cell);
+
+// The activation for the kernels; what goes into it is bounded by gate_clip, which may be infinite.
+template <class Scalar>
+Activation<Scalar> activation_of(const ActivationSpec& spec, double gate_clip,
+                                 const KernelTable<Scalar>& kernels) noexcept;
+// The options for the kernels, but for the peepholes.
+template <class Scalar>
+CellOptions<Scalar> options_of(const CellSpec& cell, const KernelTable<Scalar>& kernels) noexcept;
 
 // Gates that one fused product computes, and where in the parameters each of its G accumulators
 // has its rows: gate g of W_ih is rows g H to (g + 1) H. -1 where it has none.
@@ -59,7 +102,9 @@ struct ParameterArray {
   }
 };
 
-// weight_ih (gates H, I), weight_hh (gates H, H), bias (gates H) and what the cell has beside them.
+// weight_ih (gates H, I), weight_hh (gates H, H), bias (gates H) and what the cell has beside them:
+// bias_hn (H) of a GRU whose reset gate acts after the product, peephole (n H) of an LSTM, for i, f
+// and o, without f where it is coupled.
 std::vector<ParameterArray> cell_arrays(const CellSpec& cell, Index input_size, Index hidden_size);
 
 }  // namespace lstmcore

@@ -42,6 +42,7 @@ class GateGroup {
 
   Index n_gates() const noexcept { return shape_.n_gates; }
   const GateRows& rows() const noexcept { return rows_; }
+  const KernelTable<Scalar>& kernels() const noexcept { return *kernels_; }
   const CellFunctions<Scalar>& functions() const noexcept { return kernels_->cell(rows_.kernel); }
 
   void reserve_panels();

@@ -1,5 +1,5 @@
-// The loops over time: forward, BPTT, weight gradients. Memory: recurrent_layer_memory.cpp; the
-// products with weights: gate_group.cpp.
+// The loops over time: forward, BPTT. Weight gradients: recurrent_layer_gradients.cpp; memory:
+// recurrent_layer_memory.cpp; the products with weights: gate_group.cpp.
 #include "layers/recurrent_layer.hpp"
 
 #include <algorithm>
@@ -46,6 +46,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
     step.other_gates = w.groups[group - 1].gates.data() + row * width;
     step.other_block_stride = n_rows * width;
   }
+  step.options = &options_;
   return step;
 }
 
@@ -146,6 +147,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
     step.dc = w.dc.data() + n_begin * B;
     step.dc_block_stride = batch.n_sequences() * B;
     step.c_prev = w.c.data() + previous * B;
+    step.c = w.c.data() + (batch.history_row(t) + n_begin) * B;
     step.c_block_stride = cell_stride(w, batch);
     step.tanh_c = w.tanh_c.data() + row * B;
     step.tanh_c_block_stride = R * B;
@@ -157,6 +159,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   } else if (groups_.size() > 1) {
     step.drecurrent = w.dreset.data() + n_begin * Hp;
   }
+  step.options = &options_;
   return step;
 }
 
@@ -249,135 +252,6 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
   workers.each_range(batch.row_end(steps.end - 1) - first_row, 6, [&](Index begin, Index end) {
     const Index row = first_row + begin;
     input_gradient(batch, w, row, end - begin, dx.data + row * dx.stride);
-  });
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::clear(LayerGradients<Scalar>& sums) const noexcept {
-  for (std::size_t group = 0; group < groups_.size(); ++group) {
-    std::fill_n(sums.panels[group].data(), n_blocks_ * groups_[group].gradient_panel_size(),
-                Scalar{0});
-  }
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps steps,
-                                              const BatchRows<const Scalar>& x,
-                                              const LayerWorkspace<Scalar>& w,
-                                              const GradientRange& range,
-                                              LayerGradients<Scalar>& sums,
-                                              Index panel) const noexcept {
-  const Index Hp = padded_hidden_size();
-  // x_rows and previous say where x_t and h_{t-1} of each row stand; null where side by side.
-  const auto add = [&](Index row, Index rows, const Index* x_rows, const Index* previous) {
-    const GatheredRows<Scalar> inputs{x_rows == nullptr ? x.data + row * x.stride : x.data,
-                                      x.stride, x_rows};
-    const GatheredRows<Scalar> hidden{previous == nullptr ? w.h.data() + row * Hp : w.h.data(), Hp,
-                                      previous};
-    const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
-    for (std::size_t group = 0; group < groups_.size(); ++group) {
-      groups_[group].accumulate_gradients(
-          w.groups[group], batch.n_rows(), row, rows, inputs,
-          multiplies_reset(group) ? reset : hidden, range,
-          sums.panels[group].data() + panel * groups_[group].gradient_panel_size());
-    }
-  };
-  const bool gathers = x.of_whole && batch.is_part();
-  const Index first_row = batch.offset(steps.begin);
-  const Index last_row = batch.row_end(steps.end - 1);
-  if (!gathers && batch.is_even()) {
-    add(first_row, last_row - first_row, nullptr, nullptr);
-    return;
-  }
-  constexpr Index kRows = 256;
-  Index x_rows[kRows];
-  Index previous[kRows];
-  Index n = 0;
-  Index row = first_row;
-  for (Index t = steps.begin; t < steps.end; ++t) {
-    for (Index i = 0; i < batch.n_active(t); ++i) {
-      x_rows[n] = (gathers ? batch.whole_row(t) : batch.offset(t)) + i;
-      previous[n] = batch.previous_history_row(t) + i;
-      ++n;
-      if (n < kRows && row + n < last_row) continue;
-      add(row, n, x_rows, previous);
-      row += n;
-      n = 0;
-    }
-  }
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Steps steps,
-                                                  const BatchRows<const Scalar>& x,
-                                                  const LayerWorkspace<Scalar>& w,
-                                                  LayerGradients<Scalar>& sums,
-                                                  Workers& workers) const noexcept {
-  const Index columns = groups_.front().n_columns();
-  // By units where they share out evenly: gate gradients are then read by one thread alone.
-  if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
-    workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {begin, end, 0, columns}, sums, begin);
-    });
-  } else {
-    workers.each_range(columns, 6, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, 0);
-    });
-  }
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerGradients<Scalar>*>& parts,
-                                           Scalar* gradient, Workers& workers) const noexcept {
-  workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-    for (Index block = begin; block < end; ++block) {
-      for (std::size_t group = 0; group < groups_.size(); ++group) {
-        const Index size = groups_[group].gradient_panel_size();
-        Scalar* sum = parts.front()->panels[group].data() + block * size;
-        for (std::size_t part = 1; part < parts.size(); ++part) {
-          const Scalar* more = parts[part]->panels[group].data() + block * size;
-          for (Index k = 0; k < size; ++k) sum[k] += more[k];
-        }
-        groups_[group].unpack_gradient(sum, block, gradient, gradient + hidden_offset_,
-                                       gradient + bias_offset_);
-      }
-    }
-  });
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
-                                           const BatchRows<const Scalar>& x,
-                                           const LayerWorkspace<Scalar>& w,
-                                           LayerGradients<Scalar>& scratch, bool begins,
-                                           Scalar* gradient, Workers& workers) const noexcept {
-  const Index columns = groups_.front().n_columns();
-  Scalar* hidden = gradient + hidden_offset_;
-  Scalar* bias = gradient + bias_offset_;
-  const Index pieces = std::min<Index>(workers.size(), n_blocks_);
-  workers.each(pieces, [&](Index piece) {
-    const Index end = n_blocks_ * (piece + 1) / pieces;
-    for (Index block = n_blocks_ * piece / pieces; block < end; ++block) {
-      for (std::size_t group = 0; group < groups_.size(); ++group) {
-        const Index size = groups_[group].gradient_panel_size();
-        Scalar* panel = scratch.panels[group].data() + piece * size;
-        if (begins) {
-          std::fill_n(panel, size, Scalar{0});
-        } else {
-          groups_[group].pack_gradient(gradient, hidden, bias, block, panel);
-        }
-      }
-      for (Index t_end = batch.n_steps(); t_end > 0;) {
-        const Steps steps = steps_before(batch, t_end);
-        accumulate_range(batch, steps, x, w, {block, block + 1, 0, columns}, scratch, piece);
-        t_end = steps.begin;
-      }
-      for (std::size_t group = 0; group < groups_.size(); ++group) {
-        const Scalar* panel =
-            scratch.panels[group].data() + piece * groups_[group].gradient_panel_size();
-        groups_[group].unpack_gradient(panel, block, gradient, hidden, bias);
-      }
-    }
   });
 }
 

@@ -29,7 +29,8 @@ struct LayerWorkspace {
   bool keeps_history = false;  // whether there is what BPTT needs
 };
 
-// The gradient of the parameters of a layer, in the making: gradient panels of each group.
+// The gradient of the parameters of a layer, in the making: gradient panels of each group, then
+// those of the peepholes, where there are some.
 template <class Scalar>
 struct LayerGradients {
   std::vector<AlignedBuffer<Scalar>> panels;
@@ -78,8 +79,8 @@ class RecurrentLayer {
   void get_state_gradient(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* dh_0,
                           Scalar* dc_0) const noexcept;
 
-  // Copies for whoever looks inside, before BPTT: gates (R, n_gates, H) in the order of the
-  // parameters, and cell states (R, H), R of the whole batch.
+  // Copies for whoever looks inside, before BPTT: gates (R, n_shown_gates, H) in the order of
+  // the parameters, and cell states (R, H), R of the whole batch.
   void get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
                  Scalar* c) const noexcept;
 
@@ -159,6 +160,24 @@ class RecurrentLayer {
   }
   void get_gates_of_row(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Index row,
                         Index to, Scalar* gates, Scalar* c) const noexcept;
+  // The peepholes' gradients, as accumulate_range has those of the weights.
+  void accumulate_peepholes(const PackedBatch& batch, Index row, Index rows, const Index* previous,
+                            const LayerWorkspace<Scalar>& w, const GradientRange& range,
+                            Scalar* panels) const noexcept;
+  // Peepholes of a block, [n][B], from where they stand in the parameters.
+  void copy_peepholes(const Scalar* parameters, Index block, Scalar* to) const noexcept;
+  Index peephole_part() const noexcept { return cell_.n_peepholes() * B; }
+  // The panels of a block in LayerGradients.
+  std::size_t n_sums() const noexcept { return groups_.size() + (cell_.peephole ? 1 : 0); }
+  Index panel_size(std::size_t k) const noexcept {
+    return k < groups_.size() ? groups_[k].gradient_panel_size() : peephole_part();
+  }
+  void unpack_panel(std::size_t k, const Scalar* panel, Index block,
+                    Scalar* gradient) const noexcept;
+  // Columns of gradients that share out among workers: those of the weights, then the peepholes.
+  Index n_gradient_columns() const noexcept {
+    return groups_.front().n_columns() + (cell_.peephole ? 1 : 0);
+  }
   // Whether the group multiplies r h_{t-1}, which the group before it made.
   bool multiplies_reset(std::size_t group) const noexcept { return group > 0; }
 
@@ -170,6 +189,9 @@ class RecurrentLayer {
   Index n_parameters_ = 0;
   Index hidden_offset_ = 0;  // of W_hh in the parameters
   Index bias_offset_ = 0;
+  Index peephole_offset_ = 0;
+  AlignedBuffer<Scalar> peepholes_;  // [Hb][n][B]
+  CellOptions<Scalar> options_{};
   std::vector<GateGroup<Scalar>> groups_;
 };
 

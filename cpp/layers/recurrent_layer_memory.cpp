@@ -13,13 +13,15 @@ RecurrentLayer<Scalar>::RecurrentLayer(const CellSpec& cell, Index input_size, I
       input_size_(input_size),
       hidden_size_(hidden_size),
       n_blocks_(ceil_div(hidden_size, B)),
-      n_input_blocks_(ceil_div(input_size, B)) {
+      n_input_blocks_(ceil_div(input_size, B)),
+      options_(options_of(cell, kernels)) {
   for (const GateRows& rows : gate_groups(cell)) {
     groups_.emplace_back(rows, input_size, hidden_size, with_dx, kernels);
   }
   for (const ParameterArray& array : cell_arrays(cell, input_size, hidden_size)) {
     if (array.name == "weight_hh") hidden_offset_ = n_parameters_;
     if (array.name == "bias") bias_offset_ = n_parameters_;
+    if (array.name == "peephole") peephole_offset_ = n_parameters_;
     n_parameters_ += array.size();
   }
 }
@@ -27,6 +29,9 @@ RecurrentLayer<Scalar>::RecurrentLayer(const CellSpec& cell, Index input_size, I
 template <class Scalar>
 void RecurrentLayer<Scalar>::reserve_panels() {
   for (GateGroup<Scalar>& group : groups_) group.reserve_panels();
+  if (cell_.peephole) {
+    options_.peepholes = peepholes_.reserve_zeroed(checked_product(n_blocks_, peephole_part()));
+  }
 }
 
 template <class Scalar>
@@ -37,6 +42,7 @@ void RecurrentLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) no
       for (GateGroup<Scalar>& group : groups_) {
         group.pack_block(parameters, parameters + hidden_offset_, parameters + bias_offset_, block);
       }
+      copy_peepholes(parameters, block, peepholes_.data() + block * peephole_part());
     }
   });
 }
@@ -72,9 +78,9 @@ void RecurrentLayer<Scalar>::reserve_gradients(LayerWorkspace<Scalar>& w,
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::reserve_sums(LayerGradients<Scalar>& sums, Index n_panels) const {
-  sums.panels.resize(groups_.size());
-  for (std::size_t group = 0; group < groups_.size(); ++group) {
-    sums.panels[group].reserve(checked_product(n_panels, groups_[group].gradient_panel_size()));
+  sums.panels.resize(n_sums());
+  for (std::size_t k = 0; k < n_sums(); ++k) {
+    sums.panels[k].reserve(checked_product(n_panels, panel_size(k)));
   }
 }
 
@@ -192,11 +198,17 @@ void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     const Index G = groups_[group].n_gates();
     for (Index gate = 0; gate < G; ++gate) {
-      const Index number = groups_[group].rows().input[gate];
+      Index number = groups_[group].rows().input[gate];
       if (number < 0) continue;
+      if (cell_.coupled_gates && number > 0) ++number;  // past f
       unblock_row(w.groups[group].gates.data() + gate * B, batch.n_rows() * G * B, G * row,
-                  hidden_size_, n_blocks_, gates + (to * cell_.n_gates() + number) * hidden_size_);
+                  hidden_size_, n_blocks_,
+                  gates + (to * cell_.n_shown_gates() + number) * hidden_size_);
     }
+  }
+  if (cell_.coupled_gates) {
+    Scalar* input = gates + to * cell_.n_shown_gates() * hidden_size_;
+    for (Index j = 0; j < hidden_size_; ++j) input[hidden_size_ + j] = 1 - input[j];
   }
   if (!cell_.has_cell_state()) return;
   unblock_row(w.c.data(), cell_stride(w, batch), batch.n_sequences() + row, hidden_size_, n_blocks_,

@@ -9,6 +9,7 @@ import numpy as np
 from lstmcore.interop._weights import (
     ORDERS,
     as_floats,
+    check_options,
     checked_layer,
     joined_biases,
     layer_arrays,
@@ -102,6 +103,8 @@ def to_keras_weights(layer: RecurrentLayer[Any]) -> list[list[NDArray[Any]]]:
 
     Raises
     ------
+    NotImplementedError
+        If the layer is an LSTM with options.
     TypeError
         If ``layer`` is no layer.
 
@@ -113,6 +116,7 @@ def to_keras_weights(layer: RecurrentLayer[Any]) -> list[list[NDArray[Any]]]:
     [[(3, 32), (8, 32), (32,)], [(8, 32), (8, 32), (32,)]]
     """
     cell = checked_layer(layer)._options()
+    check_options(cell, "Keras")
     order = ORDERS[cell["kind"]]
     weights = []
     for level in range(layer.num_layers):

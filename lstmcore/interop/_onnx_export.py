@@ -12,6 +12,7 @@ from lstmcore._estimator import BaseLSTM
 from lstmcore._files_atomic import write_atomically
 from lstmcore.interop._onnx_graph import GraphBuilder
 from lstmcore.interop._onnx_recurrence import Stack, only_real, ragged_batch, recurrent_layers
+from lstmcore.interop._weights import check_options
 from lstmcore.layers._recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def to_onnx(
     ------
     ImportError
         If onnx is not installed.
+    NotImplementedError
+        If the cell is an LSTM with options.
     ValueError
         If a parameter is not finite, a label has no type in ONNX, or ``dtype`` is another.
     TypeError
@@ -117,6 +120,7 @@ def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
     g = GraphBuilder()
     n_layers, n_hidden = layer.num_layers, layer.hidden_size
     cell = layer._options()
+    check_options(cell, "ONNX")
     stack = Stack(cell, _checked_parameters(layer.parameters, dtype), n_layers)
     parts = ("h", "c") if cell["kind"] == "lstm" else ("h",)
     x = g.input("X", dtype, ["N", "T", layer.input_size])
@@ -137,6 +141,7 @@ def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
 def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
     g = GraphBuilder()
     spec = model._spec
+    check_options(spec.cell, "ONNX")
     parameters = _checked_parameters(model.parameters_, dtype)
     x = g.input("X", dtype, ["N", "T", model.n_features_in_])
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)

@@ -11,6 +11,7 @@ from lstmcore._extras import import_extra
 from lstmcore.interop._weights import (
     ORDERS,
     as_floats,
+    check_options,
     checked_layer,
     joined_biases,
     layer_arrays,
@@ -124,7 +125,7 @@ def to_torch_state_dict(layer: RecurrentLayer[Any]) -> dict[str, Any]:
     ImportError
         If torch is not installed.
     NotImplementedError
-        If the layer is a GRU with ``reset_after=False``.
+        If the layer is a GRU with ``reset_after=False``, or an LSTM with options.
     TypeError
         If ``layer`` is no layer.
 
@@ -139,6 +140,7 @@ def to_torch_state_dict(layer: RecurrentLayer[Any]) -> dict[str, Any]:
     cell = checked_layer(layer)._options()
     if cell.get("reset_after") is False:
         raise NotImplementedError("reset_after=False: PyTorch has no such GRU.")
+    check_options(cell, "PyTorch")
     torch = import_extra("torch", "torch", "to_torch_state_dict")
     order = ORDERS[cell["kind"]]
     return {

@@ -154,6 +154,21 @@ def checked_layer(layer: Any) -> RecurrentLayer[Any]:
     return layer
 
 
+def check_options(cell: Mapping[str, Any], library: str) -> None:
+    """Refuse a cell with options that are lost on the way to another library.
+
+    Raises
+    ------
+    NotImplementedError
+        If it has some.
+    """
+    options = [name for name in cell if name not in ("kind", "reset_after", "relu")]
+    if options:
+        raise NotImplementedError(
+            f"A cell with {', '.join(options)} can't be brought to {library} yet."
+        )
+
+
 def make_layer(
     cell: str,
     parameters: Mapping[str, NDArray[Any]],

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from lstmcore._cell_options import (
+    LSTM_OPTIONS,
+    constraints_of,
+    core_options,
+    plain_value,
+    unusual_options,
+)
+from lstmcore._parameters import check_parameters
 from lstmcore.layers._recurrent import Array, RecurrentLayer
 
 
@@ -35,13 +43,36 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     random_state : int, RandomState, Generator or None, default=None
         Determines the first values of the parameters.
     forget_bias : float, default=1.0
-        First value of the forget gates' biases. Other biases start at 0, input weights uniform
-        after Glorot, recurrent weights orthogonal.
+        First value of the forget gates' biases; with ``coupled_gates`` its negative is that of the
+        input gates'. Other biases start at 0, input weights uniform after Glorot, recurrent weights
+        orthogonal.
+    peephole : bool, default=False
+        Whether the gates also see the cell state, i and f the one before the step, o the one after
+        it, through one weight for each unit (Gers and Schmidhuber 2000), which starts at 0.
+    coupled_gates : bool, default=False
+        Whether there is no forget gate but f = 1 - i (Greff et al. 2017): three gates i, g, o and a
+        quarter less to compute.
+    gate_clip : float or None, default=None
+        Bound of what goes into the activations of gates and candidate, as ``clip`` of ONNX.
+    cell_clip : float or None, default=None
+        Bound of the cell state. Where it is reached, it passes no gradient.
+    gate_activation : str or tuple, default="sigmoid"
+        What the sums of i, f and o pass through: "sigmoid", "tanh", "relu", "softsign", "softplus",
+        or one with an alpha, or an alpha and a beta, which a tuple sets: "leaky_relu" (0.01), "elu"
+        (1.0), "thresholded_relu" (1.0), "hard_sigmoid" (0.2, 0.5), "affine" (1.0, 0.0),
+        "scaled_tanh" (1.7159, 2/3). They are those of ONNX, "hard_sigmoid" alpha x + beta within 0
+        and 1; that of Keras 3 is ``("hard_sigmoid", 1 / 6, 0.5)``.
+    cell_activation : str or tuple, default="tanh"
+        What the sum of g passes through.
+    output_activation : str or tuple, default="tanh"
+        What the cell state passes through on its way to h.
 
     Attributes
     ----------
     parameters : mapping of name to ndarray
         Live views: ``weight_ih_l0`` (4H, I), ``weight_hh_l0`` (4H, H), ``bias_l0`` (4H) and so on.
+        With ``coupled_gates`` it is 3H, without f. With ``peephole`` there is also ``peephole_l0``
+        (3H) for i, f, o, with ``coupled_gates`` (2H) for i and o.
 
     Examples
     --------
@@ -54,6 +85,8 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     >>> y, state = layer([np.ones((4, 3)), np.ones((0, 3))])
     >>> [sequence.shape for sequence in y]
     [(4, 8), (0, 8)]
+    >>> LSTM(3, 8, peephole=True, coupled_gates=True).parameters["peephole_l0"].shape
+    (16,)
     """
 
     _kind = "layers.LSTM"
@@ -70,7 +103,24 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         n_jobs: int | None = None,
         random_state: Any = None,
         forget_bias: float = 1.0,
+        peephole: bool = False,
+        coupled_gates: bool = False,
+        gate_clip: float | None = None,
+        cell_clip: float | None = None,
+        gate_activation: Any = "sigmoid",
+        cell_activation: Any = "tanh",
+        output_activation: Any = "tanh",
     ) -> None:
+        self.peephole = peephole
+        self.coupled_gates = coupled_gates
+        self.gate_clip = gate_clip
+        self.cell_clip = cell_clip
+        self.gate_activation = gate_activation
+        self.cell_activation = cell_activation
+        self.output_activation = output_activation
+        given = {name: getattr(self, name) for name in LSTM_OPTIONS}
+        check_parameters("LSTM", given, constraints_of(LSTM_OPTIONS))
+        vars(self).update({name: plain_value(value) for name, value in given.items()})
         super().__init__(
             input_size,
             hidden_size,
@@ -82,4 +132,12 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         )
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "lstm"}
+        return {"kind": "lstm", **core_options(self, LSTM_OPTIONS)}
+
+    def _first_values(self, forget_bias: float) -> dict[str, Any]:
+        if self.coupled_gates:
+            return {"n_gates": 3, "input_bias": -forget_bias}
+        return {"n_gates": 4, "forget_bias": forget_bias}
+
+    def _shown_options(self) -> dict[str, Any]:
+        return unusual_options(self, LSTM_OPTIONS)

@@ -69,14 +69,17 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
             self._stack.layout,
             seed=draw_seed(random_state),
             dtype=self.dtype,
-            n_gates=self._n_gates,
-            forget_bias=bias,
+            **self._first_values(bias),
         )
         self._live = LiveParameters(self._stack, flat)
 
     def _options(self) -> dict[str, Any]:
         """Return the cell as the core takes it."""
         raise NotImplementedError
+
+    def _first_values(self, forget_bias: float) -> dict[str, Any]:
+        """Return what the first values of the parameters depend on."""
+        return {"n_gates": self._n_gates, "forget_bias": forget_bias}
 
     def _shown_options(self) -> dict[str, Any]:
         """Return the cell's options by the names of the constructor."""

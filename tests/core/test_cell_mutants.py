@@ -10,6 +10,8 @@ from cell_cases import CELLS, draw, run_oracle
 from mutation import mutate
 
 RNN = 'z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]'
+DZ_BACK = """dh * (1 - new**2)
+    gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h"""
 RESET = "n = np.tanh(an + r * product)"
 OUTSIDE = 'r * (product - w["bias_hn"]) + w["bias_hn"]'
 BLEND = "return (1 - z) * n + z * h, c"
@@ -24,7 +26,7 @@ MUTANTS = [
     ("slope of tanh missing", "dh * (1 - new**2)", "dh"),
     ("slope of relu missing", "dh * (new > 0)", "dh"),
     ("rnn dh not carried", 'dz @ w["weight_hh"], dc, g', "0 * h, dc, g"),
-    ("rnn dW_hh from the new h", '"weight_hh": dz.T @ h, "b', '"weight_hh": dz.T @ new, "b'),
+    ("rnn dW_hh from the new h", DZ_BACK, DZ_BACK.replace("dz.T @ h", "dz.T @ new")),
     ("gates r and z swapped", "ar, az, an = np.split(x", "az, ar, an = np.split(x"),
     ("gates z and n swapped", "ar, az, an = np.split(x", "ar, an, az = np.split(x"),
     ("reset gate through tanh", "r, z = sigmoid(ar", "r, z = np.tanh(ar"),
@@ -52,6 +54,28 @@ MUTANTS = [
     ("dW_hn from h", "dun, extra = dn.T @ product, {}", "dun, extra = dn.T @ h, {}"),
     ("db_hn without reset", '{"bias_hn": (dn * r)', '{"bias_hn": (dn)'),
     ("dx zero", 'return da @ w["weight_ih"], dh_prev', "return 0 * x, dh_prev"),
+    ("no peephole of i", "zi, zf, zg, zo = z[0] + pi * c, z", "zi, zf, zg, zo = z[0], z"),
+    ("no peephole of f", "z[1] + pf * c", "z[1]"),
+    ("peephole of o from the old c", "zo = zo + po * new", "zo = zo + po * c"),
+    ("peepholes i and f swapped", "return i, f[0] if f else zeros, o", "return *(*f, i, i)[:2], o"),
+    ("f not coupled", "        f = 1 - i", "        f = i"),
+    ("no bound of c", "new = np.clip(free, -cell_bound, cell_bound)", "new = free"),
+    ("bound of c passes gradients", "dc * (abs(free) < cell_bound)", "dc"),
+    ("no bound of sums", "[0](np.clip(z, -bound, bound), a, b)", "[0](z, a, b)"),
+    ("bound of sums passes gradients", " * (abs(z) < bound)", ""),
+    ("bound of the output's activation", 'tanh", new)\n    r', 'tanh", new, bound)\n    r'),
+    ("di without the coupled path", "dc * (g - c)", "dc * g"),
+    ("dc without the peephole of o", "tanh\", new) + do * po", "tanh\", new)"),
+    ("dc without the peephole of i", "dc * f + di * pi", "dc * f"),
+    ("dc without the peephole of f", "di * pi + df * pf", "di * pi"),
+    ("dp_o from the old c", "df * c, do * new]", "df * c, do * c]"),
+    ("dp_i from the new c", "[di * c, df", "[di * new, df"),
+    ("dp_f from the new c", "df * c, do", "df * new, do"),
+    ("dc_n ignored", "dh, dc = dh_n.copy(), dc_n.copy()", "dh, dc = dh_n.copy(), 0 * dc_n"),
+    ("other slope of the hard sigmoid", "np.clip(a * z + b, 0, 1)", "np.clip(z / 6 + 0.5, 0, 1)"),
+    ("hard sigmoid without ends", "a * (abs(2 * (a * z + b) - 1) < 1)", "a + 0 * z"),
+    ("alpha of the scaled tanh missing", "a * np.tanh(b * z)", "np.tanh(b * z)"),
+    ("beta of its slope missing", "a * b / np.cosh", "a / np.cosh"),
     ("gradients of the last step only", "total[name] += gradient", "total[name] = gradient"),
     ("dy ignored", "cell, w, stash, dh[:n] + dy[rows], dc[:n]", "cell, w, stash, dh[:n], dc[:n]"),
     ("h0 ignored", "h, c = h0.copy(), c0.copy()", "h, c = 0 * h0, c0.copy()"),

@@ -29,7 +29,7 @@ def test_gradient_is_finite_differences(cell: Cell, pooling: str) -> None:
     def loss() -> float:
         return loss_and_gradient(trainer, parameters, data, chosen, seed=3, epoch=2)[0]
 
-    expected = numerical_gradient(loss, parameters)
+    expected = numerical_gradient(loss, parameters, step=1e-5)
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-8)
 
 
@@ -55,5 +55,6 @@ def test_training_gives_the_same_bits(cell: Cell, isa: str, dtype: np.dtype[Any]
 
 def test_cells_differ() -> None:
     """Nobody trains an LSTM where another cell was asked for."""
-    counts = {replace(Spec(), cell=cell).trainer(np.float32).n_parameters for cell in CELLS}
-    assert len(counts) == len({(cell.n_gates, cell.get("reset_after")) for cell in CELLS})
+    for cell in CELLS:
+        spec = replace(Spec(), cell=cell)
+        assert spec.trainer(np.float32).n_parameters == spec.n_parameters

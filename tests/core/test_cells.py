@@ -150,17 +150,19 @@ def test_cells_without_c_take_none(cell: Cell) -> None:
 def test_gates_of_every_cell(dtype: np.dtype[Any]) -> None:
     """Gates in the order of the parameters, before BPTT overwrites them."""
     for cell in CELLS:
-        if cell.kind == "lstm":
-            continue  # test_stack.py has the plain one
         p = draw(cell, RAGGED, dtype)
         stack = stack_of(p)
         *_, cache = forward(p, stack, keep=True)
         weights = {k: v.astype(np.float64) for k, v in p.split(p.parameters)[0].items()}
-        h0 = p.h0[0].astype(np.float64)
-        _, _, _, stashes = layer_forward(cell, weights, p.x.astype(np.float64), p.n_active, h0, h0)
+        h0, c0 = p.h0[0].astype(np.float64), p.c0[0].astype(np.float64)
+        _, _, _, stashes = layer_forward(cell, weights, p.x.astype(np.float64), p.n_active, h0, c0)
         gates, c, _ = stack.gates(cache, 0)
-        assert c is None
-        parts = [stash[2:3] if cell.kind == "rnn" else stash[2:5] for stash in stashes]
+        assert (c is not None) == cell.has_c
+        where = {"rnn": slice(2, 3), "gru": slice(2, 5), "lstm": slice(3, 7)}[cell.kind]
+        parts = [stash[where] for stash in stashes]
+        if cell.has_c:
+            cells = np.concatenate([stash[7] for stash in stashes])
+            assert_matches({"c": c}, {"c": cells}, TOLERANCE[dtype])
         expected = np.concatenate([np.stack(part, axis=1) for part in parts])
         assert_matches({"gates": gates}, {"gates": expected}, TOLERANCE[dtype])
 
@@ -170,6 +172,14 @@ def test_gates_of_every_cell(dtype: np.dtype[Any]) -> None:
     [
         ({"kind": "gur"}, "cell is 'gur'; expected 'lstm', 'gru' or 'rnn'"),
         ({"kind": "gru", "reset": True}, "cell has an option 'reset', which is unknown"),
+        ({"kind": "gru", "peephole": True}, "peephole, .* are options of an LSTM"),
+        ({"kind": "lstm", "cell_clip": 0.0}, "cell_clip is 0.0*, expected a number above 0"),
+        ({"kind": "lstm", "gate_clip": np.nan}, "gate_clip is nan, expected a number above 0"),
+        ({"kind": "lstm", "gate_clip": "1"}, "cell has an option 'gate_clip' of the wrong type"),
+        ({"gate_activation": ("sin", 0.0, 0.0)}, "activation is 'sin'; expected one of 'sigmoid'"),
+        ({"cell_activation": ("elu", -1.0, 0.0)}, "cell_activation .* an alpha of at least 0"),
+        ({"output_activation": ("affine", np.inf, 0.0)}, "output_activation .* finite numbers"),
+        ({"output_activation": "tanh"}, "cell has an option 'output_activation' of the wrong type"),
     ],
 )
 def test_no_such_cell(options: dict[str, Any], message: str) -> None:

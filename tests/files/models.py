@@ -17,6 +17,7 @@ from lstmcore import (
     SequenceScaler,
     layers,
 )
+from lstmcore.cells import LSTMCell
 
 X = ragged_sequences()
 NEW_X = ragged_sequences(seed=9)
@@ -53,6 +54,8 @@ def every_model() -> dict[str, Any]:
     )
     models["sgd"] = fitted("three outputs", solver="sgd", warm_start=True, loss="huber")
     models["not fitted"] = estimator("multiclass", hidden_size=(2, 3))
+    options = LSTMCell(peephole=True, gate_clip=2.0, cell_activation=("elu", 0.5))
+    models["cell with options"] = fitted("multiclass", cell=options, warm_start=True)
     for method in ("standard", "robust", "minmax"):
         models[f"{method} scaler"] = SequenceScaler(method=method).fit(X)
     models["scaler, not fitted"] = SequenceScaler(n_timesteps=3)
@@ -65,6 +68,15 @@ def every_model() -> dict[str, Any]:
     models["finder, not fitted"] = LearningRateFinder(LSTMRegressor(hidden_size=2))
     models["layer"] = layers.LSTM(3, 7, random_state=0)
     models["layers"] = layers.LSTM(3, 5, 2, dtype="float64", random_state=0, n_jobs=1)
+    models["LSTM layer with options"] = layers.LSTM(
+        3,
+        5,
+        random_state=0,
+        peephole=True,
+        coupled_gates=True,
+        cell_clip=1.5,
+        gate_activation=("hard_sigmoid", 0.25),
+    )
     models["GRU layer"] = layers.GRU(3, 7, 2, random_state=0)
     models["GRU layer, reset before"] = layers.GRU(3, 4, reset_after=False, dtype="float64")
     models["RNN layer"] = layers.RNN(3, 7, nonlinearity="relu", random_state=0)

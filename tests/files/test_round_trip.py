@@ -53,7 +53,7 @@ def test_loaded_is_saved(name: str, path: Path) -> None:
 def test_loaded_does_what_saved_does(name: str, path: Path) -> None:
     model = MODELS[name]
     loaded = reloaded(model, path)
-    assert clone(loaded).get_params() == model.get_params()
+    assert same(clone(loaded).get_params(), model.get_params())
     if name == "not fitted":
         with pytest.raises(ValueError, match="not fitted"):
             loaded.predict(X)

@@ -1,0 +1,190 @@
+// The gradient of the parameters of a layer: sums over rows, parts and threads in one order.
+#include <algorithm>
+
+#include "layers/recurrent_layer.hpp"
+
+namespace lstmcore {
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::clear(LayerGradients<Scalar>& sums) const noexcept {
+  for (std::size_t k = 0; k < n_sums(); ++k) {
+    std::fill_n(sums.panels[k].data(), n_blocks_ * panel_size(k), Scalar{0});
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps steps,
+                                              const BatchRows<const Scalar>& x,
+                                              const LayerWorkspace<Scalar>& w,
+                                              const GradientRange& range,
+                                              LayerGradients<Scalar>& sums,
+                                              Index panel) const noexcept {
+  const Index Hp = padded_hidden_size();
+  // x_rows and previous say where x_t and h_{t-1} of each row stand; null where side by side.
+  const auto add = [&](Index row, Index rows, const Index* x_rows, const Index* previous) {
+    const GatheredRows<Scalar> inputs{x_rows == nullptr ? x.data + row * x.stride : x.data,
+                                      x.stride, x_rows};
+    const GatheredRows<Scalar> hidden{previous == nullptr ? w.h.data() + row * Hp : w.h.data(), Hp,
+                                      previous};
+    const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      groups_[group].accumulate_gradients(
+          w.groups[group], batch.n_rows(), row, rows, inputs,
+          multiplies_reset(group) ? reset : hidden, range,
+          sums.panels[group].data() + panel * groups_[group].gradient_panel_size());
+    }
+    if (range.end == n_gradient_columns() && cell_.peephole) {
+      accumulate_peepholes(batch, row, rows, previous, w, range,
+                           sums.panels.back().data() + panel * peephole_part());
+    }
+  };
+  const bool gathers = x.of_whole && batch.is_part();
+  const Index first_row = batch.offset(steps.begin);
+  const Index last_row = batch.row_end(steps.end - 1);
+  if (!gathers && batch.is_even()) {
+    add(first_row, last_row - first_row, nullptr, nullptr);
+    return;
+  }
+  constexpr Index kRows = 256;
+  Index x_rows[kRows];
+  Index previous[kRows];
+  Index n = 0;
+  Index row = first_row;
+  for (Index t = steps.begin; t < steps.end; ++t) {
+    for (Index i = 0; i < batch.n_active(t); ++i) {
+      x_rows[n] = (gathers ? batch.whole_row(t) : batch.offset(t)) + i;
+      previous[n] = batch.previous_history_row(t) + i;
+      ++n;
+      if (n < kRows && row + n < last_row) continue;
+      add(row, n, x_rows, previous);
+      row += n;
+      n = 0;
+    }
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::accumulate_peepholes(const PackedBatch& batch, Index row, Index rows,
+                                                  const Index* previous,
+                                                  const LayerWorkspace<Scalar>& w,
+                                                  const GradientRange& range,
+                                                  Scalar* panels) const noexcept {
+  const GateGroup<Scalar>& group = groups_.front();
+  const Index width = group.n_gates() * B;
+  for (Index block = range.block_begin; block < range.block_end; ++block) {
+    const Scalar* gates = w.groups.front().gates.data() + (block * batch.n_rows() + row) * width;
+    const Scalar* c = w.c.data() + block * cell_stride(w, batch);
+    for (Index k = 0; k < cell_.n_peepholes(); ++k) {
+      const bool of_output = k + 1 == cell_.n_peepholes();  // which looks at c_t
+      DiagonalAccumulate<Scalar> sum{};
+      sum.rows = rows;
+      sum.a = gates + (of_output ? group.n_gates() - 1 : k) * B;
+      sum.a_row_stride = width;
+      sum.b = of_output             ? c + (batch.n_sequences() + row) * B
+              : previous == nullptr ? c + row * B
+                                    : c;
+      sum.b_rows = of_output ? nullptr : previous;
+      sum.c = panels + (block - range.block_begin) * peephole_part() + k * B;
+      group.kernels().diagonal_accumulate(sum);
+    }
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::copy_peepholes(const Scalar* parameters, Index block,
+                                            Scalar* to) const noexcept {
+  const Scalar* from = parameters + peephole_offset_ + block * B;
+  for (Index k = 0; k < cell_.n_peepholes(); ++k) {
+    std::copy_n(from + k * hidden_size_, std::min(B, hidden_size_ - block * B), to + k * B);
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::unpack_panel(std::size_t k, const Scalar* panel, Index block,
+                                          Scalar* gradient) const noexcept {
+  if (k < groups_.size()) {
+    groups_[k].unpack_gradient(panel, block, gradient, gradient + hidden_offset_,
+                               gradient + bias_offset_);
+    return;
+  }
+  Scalar* to = gradient + peephole_offset_ + block * B;
+  for (Index n = 0; n < cell_.n_peepholes(); ++n) {
+    std::copy_n(panel + n * B, std::min(B, hidden_size_ - block * B), to + n * hidden_size_);
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Steps steps,
+                                                  const BatchRows<const Scalar>& x,
+                                                  const LayerWorkspace<Scalar>& w,
+                                                  LayerGradients<Scalar>& sums,
+                                                  Workers& workers) const noexcept {
+  const Index columns = n_gradient_columns();
+  // By units where they share out evenly: gate gradients are then read by one thread alone.
+  if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
+    workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+      accumulate_range(batch, steps, x, w, {begin, end, 0, columns}, sums, begin);
+    });
+  } else {
+    workers.each_range(columns, 6, [&](Index begin, Index end) {
+      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, 0);
+    });
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerGradients<Scalar>*>& parts,
+                                           Scalar* gradient, Workers& workers) const noexcept {
+  workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
+    for (Index block = begin; block < end; ++block) {
+      for (std::size_t k = 0; k < n_sums(); ++k) {
+        const Index size = panel_size(k);
+        Scalar* sum = parts.front()->panels[k].data() + block * size;
+        for (std::size_t part = 1; part < parts.size(); ++part) {
+          const Scalar* more = parts[part]->panels[k].data() + block * size;
+          for (Index j = 0; j < size; ++j) sum[j] += more[j];
+        }
+        unpack_panel(k, sum, block, gradient);
+      }
+    }
+  });
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
+                                           const BatchRows<const Scalar>& x,
+                                           const LayerWorkspace<Scalar>& w,
+                                           LayerGradients<Scalar>& scratch, bool begins,
+                                           Scalar* gradient, Workers& workers) const noexcept {
+  const Index columns = n_gradient_columns();
+  const Index pieces = std::min<Index>(workers.size(), n_blocks_);
+  workers.each(pieces, [&](Index piece) {
+    const Index end = n_blocks_ * (piece + 1) / pieces;
+    for (Index block = n_blocks_ * piece / pieces; block < end; ++block) {
+      for (std::size_t k = 0; k < n_sums(); ++k) {
+        Scalar* panel = scratch.panels[k].data() + piece * panel_size(k);
+        if (begins) {
+          std::fill_n(panel, panel_size(k), Scalar{0});
+        } else if (k < groups_.size()) {
+          groups_[k].pack_gradient(gradient, gradient + hidden_offset_, gradient + bias_offset_,
+                                   block, panel);
+        } else {
+          copy_peepholes(gradient, block, panel);
+        }
+      }
+      for (Index t_end = batch.n_steps(); t_end > 0;) {
+        const Steps steps = steps_before(batch, t_end);
+        accumulate_range(batch, steps, x, w, {block, block + 1, 0, columns}, scratch, piece);
+        t_end = steps.begin;
+      }
+      for (std::size_t k = 0; k < n_sums(); ++k) {
+        unpack_panel(k, scratch.panels[k].data() + piece * panel_size(k), block, gradient);
+      }
+    }
+  });
+}
+
+template class RecurrentLayer<float>;
+template class RecurrentLayer<double>;
+
+}  // namespace lstmcore
