@@ -109,3 +109,14 @@ class TestFrames:
         model = make_pipeline(scaler, estimator("binary")).fit(self.frame, self.y)
         assert model.predict(self.frame).shape == (20,)
         assert_array_equal(model[-1].feature_names_in_, self.columns.to_numpy())
+
+    def test_a_list_of_frames(self):
+        steps = [self.frame.iloc[:length] for length in (3, 0, 5, 2)]
+        model = estimator("binary").fit(steps, [0, 1, 0, 1])
+        assert_array_equal(model.feature_names_in_, self.columns.to_numpy())
+        twin = estimator("binary").fit([x.to_numpy() for x in steps], [0, 1, 0, 1])
+        assert_array_equal(model.predict_proba(steps), twin.predict_proba([x.to_numpy() for x in steps]))
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict([x[self.columns[::-1]] for x in steps])
+        with pytest.raises(ValueError, match="same columns in the same order"):
+            estimator("binary").fit([steps[0], steps[2][self.columns[::-1]]], [0, 1])
