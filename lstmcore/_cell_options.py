@@ -112,6 +112,16 @@ LSTM_OPTIONS: dict[str, Option] = {
     "output_activation": Option("tanh", activation(), as_activation),
 }
 
+GRU_OPTIONS: dict[str, Option] = {
+    "reset_after": Option(True, _parameters.boolean(), bool),
+    **{name: LSTM_OPTIONS[name] for name in ("gate_clip", "gate_activation", "cell_activation")},
+}
+
+RNN_OPTIONS: dict[str, Option] = {
+    "nonlinearity": Option("tanh", activation(), as_activation),
+    "gate_clip": _BOUND,
+}
+
 
 def constraints_of(options: Mapping[str, Option]) -> dict[str, _parameters.Constraint]:
     """Return name → what the option may be."""
@@ -140,7 +150,7 @@ def core_options(owner: object, options: Mapping[str, Option]) -> dict[str, Any]
     core : dict of name to object
         Without those that the core assumes.
     """
-    core = {}
+    core: dict[str, Any] = {}
     for name, option in options.items():
         value, default = (
             None if x is None else option.as_core(x) for x in (getattr(owner, name), option.default)
@@ -148,6 +158,40 @@ def core_options(owner: object, options: Mapping[str, Option]) -> dict[str, Any]
         if value != default:
             core[name] = value
     return core
+
+
+def lstm_as_core(owner: object) -> dict[str, Any]:
+    """Return the LSTM whose options an object has, as the core takes it."""
+    return {"kind": "lstm", **core_options(owner, LSTM_OPTIONS)}
+
+
+def gru_as_core(owner: Any) -> dict[str, Any]:
+    """Return the GRU whose options an object has, as the core takes it."""
+    options = {"kind": "gru", "reset_after": bool(owner.reset_after)}
+    return options | core_options(owner, GRU_OPTIONS)
+
+
+def rnn_as_core(owner: Any) -> dict[str, Any]:
+    """Return the simple recurrent unit whose options an object has, as the core takes it."""
+    options = core_options(owner, RNN_OPTIONS)
+    activation = options.pop("nonlinearity", ("tanh", 0.0, 0.0))
+    options = {"kind": "rnn", "relu": activation[0] == "relu", **options}
+    if activation[0] not in ("tanh", "relu"):
+        options["cell_activation"] = activation
+    return options
+
+
+def check_layer_options(owner: object, options: Mapping[str, Option]) -> None:
+    """Refuse options of a layer that they can't have, and make the others plain values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option is of another type or has another value than it may.
+    """
+    given = {name: getattr(owner, name) for name in options}
+    _parameters.check_parameters(type(owner).__name__, given, constraints_of(options))
+    vars(owner).update({name: plain_value(value) for name, value in given.items()})
 
 
 def unusual_options(owner: object, options: Mapping[str, Option]) -> dict[str, Any]:

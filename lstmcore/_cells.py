@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 
 from lstmcore import _parameters
-from lstmcore._cell_options import LSTM_OPTIONS, constraints_of, core_options
+from lstmcore._cell_options import (
+    GRU_OPTIONS,
+    LSTM_OPTIONS,
+    RNN_OPTIONS,
+    constraints_of,
+    gru_as_core,
+    lstm_as_core,
+    rnn_as_core,
+)
 
 
 class BaseCell(BaseEstimator):
@@ -92,7 +100,7 @@ class LSTMCell(BaseCell):
         self.output_activation = output_activation
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "lstm", **core_options(self, LSTM_OPTIONS)}
+        return lstm_as_core(self)
 
     def _first_values(self) -> dict[str, Any]:
         bias = float(self.forget_bias)
@@ -109,6 +117,12 @@ class GRUCell(BaseCell):
     reset_after : bool, default=True
         Whether the reset gate acts on the product with the recurrent weights, as in PyTorch, Keras
         and cuDNN, or on the hidden state before it, as it was first described.
+    gate_clip : float or None, default=None
+        Bound of what goes into the activations, as ``clip`` of ONNX.
+    gate_activation : str or tuple, default="sigmoid"
+        What the sums of r and z pass through; see `LSTMCell`.
+    cell_activation : str or tuple, default="tanh"
+        What the sum of n passes through.
 
     Examples
     --------
@@ -121,16 +135,24 @@ class GRUCell(BaseCell):
     (5, 4)
     """
 
-    _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
-        "reset_after": _parameters.boolean()
-    }
+    _constraints: ClassVar[dict[str, _parameters.Constraint]] = constraints_of(GRU_OPTIONS)
     _n_gates = 3
 
-    def __init__(self, *, reset_after: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        reset_after: bool = True,
+        gate_clip: float | None = None,
+        gate_activation: Any = "sigmoid",
+        cell_activation: Any = "tanh",
+    ) -> None:
         self.reset_after = reset_after
+        self.gate_clip = gate_clip
+        self.gate_activation = gate_activation
+        self.cell_activation = cell_activation
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "gru", "reset_after": bool(self.reset_after)}
+        return gru_as_core(self)
 
 
 class RNNCell(BaseCell):
@@ -138,8 +160,10 @@ class RNNCell(BaseCell):
 
     Parameters
     ----------
-    nonlinearity : {"tanh", "relu"}, default="tanh"
-        What the sum passes through.
+    nonlinearity : str or tuple, default="tanh"
+        What the sum passes through: "tanh", "relu" or another activation; see `LSTMCell`.
+    gate_clip : float or None, default=None
+        Bound of the sum, as ``clip`` of ONNX.
 
     Examples
     --------
@@ -149,16 +173,15 @@ class RNNCell(BaseCell):
     RNNCell(nonlinearity='relu')
     """
 
-    _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
-        "nonlinearity": _parameters.choice("tanh", "relu")
-    }
+    _constraints: ClassVar[dict[str, _parameters.Constraint]] = constraints_of(RNN_OPTIONS)
     _n_gates = 1
 
-    def __init__(self, *, nonlinearity: str = "tanh") -> None:
+    def __init__(self, *, nonlinearity: Any = "tanh", gate_clip: float | None = None) -> None:
         self.nonlinearity = nonlinearity
+        self.gate_clip = gate_clip
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "rnn", "relu": self.nonlinearity == "relu"}
+        return rnn_as_core(self)
 
 
 _BY_NAME: dict[str, type[BaseCell]] = {"lstm": LSTMCell, "gru": GRUCell, "rnn": RNNCell}

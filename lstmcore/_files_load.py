@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcore._cell_options import LSTM_OPTIONS, Option
+from lstmcore._cell_options import GRU_OPTIONS, LSTM_OPTIONS, RNN_OPTIONS, Option
 from lstmcore._classifier import LSTMClassifier
 from lstmcore._ensemble import FITTED_ENSEMBLE, LSTMEnsemble
 from lstmcore._files import read_record
 from lstmcore._files_estimators import require, restore_estimator
 from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
 from lstmcore._learning_rate_finder import FITTED_FINDER, LearningRateFinder
-from lstmcore._parameters import boolean, choice
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import FITTED_SCALER, SequenceScaler
 from lstmcore._table_model import Roles, TableModel
@@ -61,9 +60,9 @@ def _restore_regressor(record: dict[str, Any]) -> LSTMRegressor:
 
 # The options of each layer beside its sizes.
 _LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, Option]] = {
-    GRU: {"reset_after": Option(True, boolean(), bool)},
+    GRU: GRU_OPTIONS,
     LSTM: LSTM_OPTIONS,
-    RNN: {"nonlinearity": Option("tanh", choice("tanh", "relu"), str)},
+    RNN: RNN_OPTIONS,
 }
 
 

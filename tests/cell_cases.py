@@ -33,6 +33,24 @@ CELLS = [
     ),
 ]
 
+# The same kernels with other options, or shared ones: fewer shapes are enough.
+VARIANTS = [
+    Cell("gru", (("gate_clip", 1.3), ("cell_activation", ("softsign", 0.0, 0.0)))),
+    Cell(
+        "gru",
+        (
+            ("reset_after", False),
+            ("gate_activation", ("hard_sigmoid", 1 / 6, 0.5)),
+            ("cell_activation", ("scaled_tanh", 1.7, 0.6)),
+            ("gate_clip", 2.1),
+        ),
+    ),
+    Cell("rnn", (("cell_activation", ("softsign", 0.0, 0.0)),)),
+    Cell("rnn", (("relu", True), ("gate_clip", 1.1))),
+    Cell("lstm", (("coupled_gates", True),)),
+    Cell("lstm", (("cell_activation", ("elu", 0.7, 0.0)), ("peephole", True))),
+]
+
 # On both sides of a vector, a block and a tile of blocks; many sequences, few, one; weights that
 # are too large for one core.
 SHAPES = [

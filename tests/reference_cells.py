@@ -115,15 +115,17 @@ def slope(cell: Cell, which: str, usual: str, z: Array, bound: float = np.inf) -
 def rnn_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
     """Elman's network, with tanh or relu."""
     z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]
-    new = np.maximum(z, 0) if cell.get("relu") else np.tanh(z)
-    return new, c, (x, h, new)
+    name = "relu" if cell.get("relu") else "tanh"
+    new = value(cell, "cell_activation", name, z, cell.get("gate_clip", np.inf))
+    return new, c, (x, h, new, z)
 
 
 def rnn_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, new = stash
-    dz = dh * (new > 0) if cell.get("relu") else dh * (1 - new**2)
+    x, h, new, z = stash
+    name = "relu" if cell.get("relu") else "tanh"
+    dz = dh * slope(cell, "cell_activation", name, z, cell.get("gate_clip", np.inf))
     gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h, "bias": dz.sum(axis=0)}
     return dz @ w["weight_ih"], dz @ w["weight_hh"], dc, gradients
 
@@ -132,30 +134,35 @@ def gru_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Arra
     """Cho et al. 2014; reset_after acts on the product W_hn h, else on the h that is multiplied."""
     ar, az, an = np.split(x @ w["weight_ih"].T + w["bias"], 3, axis=1)
     ur, uz, un = np.split(w["weight_hh"], 3)
-    r, z = sigmoid(ar + h @ ur.T), sigmoid(az + h @ uz.T)
+    bound = cell.get("gate_clip", np.inf)
+    zr, zz = ar + h @ ur.T, az + h @ uz.T
+    r, z = (value(cell, "gate_activation", "sigmoid", s, bound) for s in (zr, zz))
     if cell.get("reset_after", True):
         product = h @ un.T + w["bias_hn"]
-        n = np.tanh(an + r * product)
+        zn = an + r * product
     else:
         product = r * h
-        n = np.tanh(an + product @ un.T)
-    return (1 - z) * n + z * h, c, (x, h, r, z, n, product)
+        zn = an + product @ un.T
+    n = value(cell, "cell_activation", "tanh", zn, bound)
+    return (1 - z) * n + z * h, c, (x, h, r, z, n, product, (zr, zz, zn))
 
 
 def gru_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, r, z, n, product = stash
+    x, h, r, z, n, product, (zr, zz, zn) = stash
     ur, uz, un = np.split(w["weight_hh"], 3)
-    dn = dh * (1 - z) * (1 - n**2)
-    dz = dh * (h - n) * z * (1 - z)
+    bound = cell.get("gate_clip", np.inf)
+    dn = dh * (1 - z) * slope(cell, "cell_activation", "tanh", zn, bound)
+    dz = dh * (h - n) * slope(cell, "gate_activation", "sigmoid", zz, bound)
+    slope_r = slope(cell, "gate_activation", "sigmoid", zr, bound)
     if cell.get("reset_after", True):
-        dr = dn * product * r * (1 - r)
+        dr = dn * product * slope_r
         dh_prev = dh * z + dr @ ur + dz @ uz + (dn * r) @ un
         dun, extra = (dn * r).T @ h, {"bias_hn": (dn * r).sum(axis=0)}
     else:
         dproduct = dn @ un
-        dr = dproduct * h * r * (1 - r)
+        dr = dproduct * h * slope_r
         dh_prev = dh * z + dr @ ur + dz @ uz + dproduct * r
         dun, extra = dn.T @ product, {}
     da = np.concatenate([dr, dz, dn], axis=1)

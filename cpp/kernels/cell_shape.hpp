@@ -17,8 +17,12 @@ enum class CellKernel : std::uint8_t {
   kGruCandidate,  // and then n
   kLstmVariant,   // an LSTM with options
   kLstmCoupled,   // the same without f, which is 1 - i
+  kRnnAny,        // with bounds and activations of their own
+  kGruAny,
+  kGruGatesAny,
+  kGruCandidateAny,
 };
-inline constexpr int kCellKernels = 8;
+inline constexpr int kCellKernels = 12;
 
 // G accumulators for each hidden unit, in this order also in the stash. x_t W_ih^T runs into those
 // of [input_begin, input_end), h_{t-1} W_hh^T into those of [hidden_begin, hidden_end).
@@ -39,12 +43,16 @@ constexpr CellShape cell_shape(CellKernel kernel) noexcept {
     case CellKernel::kLstmCoupled:
       return {3, 0, 3, 0, 3};  // i, g, o
     case CellKernel::kGru:
+    case CellKernel::kGruAny:
       return {4, 0, 3, 1, 4};  // n of the input, r, z, n of the hidden state
     case CellKernel::kGruGates:
+    case CellKernel::kGruGatesAny:
       return {2, 0, 2, 0, 2};  // r, z
     case CellKernel::kRnnTanh:
     case CellKernel::kRnnRelu:
+    case CellKernel::kRnnAny:
     case CellKernel::kGruCandidate:
+    case CellKernel::kGruCandidateAny:
       return {1, 0, 1, 0, 1};
   }
   return {};

@@ -83,9 +83,14 @@ ActivationKind activation_kind_from_name(std::string_view name) {
 }
 
 void check_cell(const CellSpec& cell) {
-  if (cell.kind != CellKind::kLstm && cell.is_variant()) {
+  if (cell.kind != CellKind::kLstm &&
+      (cell.peephole || cell.coupled_gates || cell.cell_clip < kUnbounded ||
+       cell.output_activation.kind != ActivationKind::kTanh)) {
     throw std::invalid_argument(
-        "peephole, coupled_gates, gate_clip, cell_clip and activations are options of an LSTM");
+        "peephole, coupled_gates, cell_clip and output_activation are options of an LSTM");
+  }
+  if (cell.kind == CellKind::kRnn && cell.gate_activation.kind != ActivationKind::kSigmoid) {
+    throw std::invalid_argument("gate_activation is no option of an RNN, which has no gates");
   }
   require_bound("gate_clip", cell.gate_clip);
   require_bound("cell_clip", cell.cell_clip);
@@ -115,7 +120,8 @@ CellOptions<Scalar> options_of(const CellSpec& cell, const KernelTable<Scalar>& 
   options.gate_clip = static_cast<Scalar>(cell.gate_clip);
   options.cell_clip = static_cast<Scalar>(cell.cell_clip);
   options.gate = activation_of(cell.gate_activation, cell.gate_clip, kernels);
-  options.cell = activation_of(cell.cell_activation, cell.gate_clip, kernels);
+  const ActivationSpec relu{ActivationKind::kRelu};
+  options.cell = activation_of(cell.relu ? relu : cell.cell_activation, cell.gate_clip, kernels);
   options.output = activation_of(cell.output_activation, kUnbounded, kernels);
   options.has_plain_activations = cell.has_plain_activations();
   options.has_gate_clip = cell.gate_clip < kUnbounded;
@@ -130,21 +136,26 @@ template CellOptions<float> options_of(const CellSpec&, const KernelTable<float>
 template CellOptions<double> options_of(const CellSpec&, const KernelTable<double>&) noexcept;
 
 std::vector<GateRows> gate_groups(const CellSpec& cell) {
+  const bool any = cell.is_variant();
   switch (cell.kind) {
     case CellKind::kLstm:
       if (cell.coupled_gates) return {{CellKernel::kLstmCoupled, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}}};
-      return {{cell.is_variant() ? CellKernel::kLstmVariant : CellKernel::kLstm,
+      return {{any ? CellKernel::kLstmVariant : CellKernel::kLstm,
                {0, 1, 2, 3},
                {0, 1, 2, 3},
                {0, 1, 2, 3}}};
     case CellKind::kGru:
       // Parameters have r, z, n; the bias also, as a fourth gate, that of n inside the reset.
       if (cell.reset_after) {
-        return {{CellKernel::kGru, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3}}};
+        return {{any ? CellKernel::kGruAny : CellKernel::kGru,
+                 {2, 0, 1, -1},
+                 {-1, 0, 1, 2},
+                 {2, 0, 1, 3}}};
       }
-      return {{CellKernel::kGruGates, {0, 1}, {0, 1}, {0, 1}},
-              {CellKernel::kGruCandidate, {2}, {2}, {2}}};
+      return {{any ? CellKernel::kGruGatesAny : CellKernel::kGruGates, {0, 1}, {0, 1}, {0, 1}},
+              {any ? CellKernel::kGruCandidateAny : CellKernel::kGruCandidate, {2}, {2}, {2}}};
     case CellKind::kRnn:
+      if (any) return {{CellKernel::kRnnAny, {0}, {0}, {0}}};
       return {{cell.relu ? CellKernel::kRnnRelu : CellKernel::kRnnTanh, {0}, {0}, {0}}};
   }
   return {};

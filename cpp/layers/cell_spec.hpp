@@ -28,10 +28,10 @@ struct CellSpec {
   bool relu = false;              // RNN: relu in the place of tanh
   bool peephole = false;          // LSTM: weights from c to the gates
   bool coupled_gates = false;     // LSTM: f = 1 - i
-  double gate_clip = kUnbounded;  // LSTM: bound of what goes into the gates and the candidate
+  double gate_clip = kUnbounded;  // bound of what goes into gates and candidate
   double cell_clip = kUnbounded;  // LSTM: bound of c
-  ActivationSpec gate_activation{ActivationKind::kSigmoid};  // LSTM: of i, f, o
-  ActivationSpec cell_activation{ActivationKind::kTanh};     // LSTM: of g
+  ActivationSpec gate_activation{ActivationKind::kSigmoid};  // of i, f, o; of r, z
+  ActivationSpec cell_activation{ActivationKind::kTanh};     // of g; of n; of an RNN's h
   ActivationSpec output_activation{ActivationKind::kTanh};   // LSTM: of c on its way to h
 
   // Whether there is a state c beside h.
@@ -51,7 +51,7 @@ struct CellSpec {
            cell_activation.kind == ActivationKind::kTanh &&
            output_activation.kind == ActivationKind::kTanh;
   }
-  // Whether an LSTM is more than the plain one.
+  // Whether it is more than the plain cell.
   bool is_variant() const noexcept {
     return peephole || coupled_gates || gate_clip < kUnbounded || cell_clip < kUnbounded ||
            !has_plain_activations();

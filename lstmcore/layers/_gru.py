@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lstmcore.layers._checks import checked_bool
+from lstmcore._cell_options import (
+    GRU_OPTIONS,
+    check_layer_options,
+    gru_as_core,
+    unusual_options,
+)
 from lstmcore.layers._recurrent import Array, RecurrentLayer
 
 
@@ -32,6 +37,12 @@ class GRU(RecurrentLayer[Array]):
     reset_after : bool, default=True
         Whether the reset gate acts on the product with the recurrent weights, as in PyTorch, Keras
         and cuDNN, or on the hidden state before it, as it was first described.
+    gate_clip : float or None, default=None
+        Bound of what goes into the activations, as ``clip`` of ONNX.
+    gate_activation : str or tuple, default="sigmoid"
+        What the sums of r and z pass through; see `LSTM`.
+    cell_activation : str or tuple, default="tanh"
+        What the sum of n passes through.
     dtype : {"float32", "float64"}, default="float32"
         Precision of all numbers. Arrays of other dtypes are converted.
     n_jobs : int or None, default=None
@@ -70,11 +81,18 @@ class GRU(RecurrentLayer[Array]):
         num_layers: int = 1,
         *,
         reset_after: bool = True,
+        gate_clip: float | None = None,
+        gate_activation: Any = "sigmoid",
+        cell_activation: Any = "tanh",
         dtype: str = "float32",
         n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
-        self.reset_after = checked_bool(reset_after, "reset_after")
+        self.reset_after = reset_after
+        self.gate_clip = gate_clip
+        self.gate_activation = gate_activation
+        self.cell_activation = cell_activation
+        check_layer_options(self, GRU_OPTIONS)
         super().__init__(
             input_size,
             hidden_size,
@@ -85,7 +103,7 @@ class GRU(RecurrentLayer[Array]):
         )
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "gru", "reset_after": self.reset_after}
+        return gru_as_core(self)
 
     def _shown_options(self) -> dict[str, Any]:
-        return {"reset_after": self.reset_after}
+        return {"reset_after": self.reset_after} | unusual_options(self, GRU_OPTIONS)

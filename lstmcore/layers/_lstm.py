@@ -6,12 +6,10 @@ from typing import Any
 
 from lstmcore._cell_options import (
     LSTM_OPTIONS,
-    constraints_of,
-    core_options,
-    plain_value,
+    check_layer_options,
+    lstm_as_core,
     unusual_options,
 )
-from lstmcore._parameters import check_parameters
 from lstmcore.layers._recurrent import Array, RecurrentLayer
 
 
@@ -118,9 +116,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         self.gate_activation = gate_activation
         self.cell_activation = cell_activation
         self.output_activation = output_activation
-        given = {name: getattr(self, name) for name in LSTM_OPTIONS}
-        check_parameters("LSTM", given, constraints_of(LSTM_OPTIONS))
-        vars(self).update({name: plain_value(value) for name, value in given.items()})
+        check_layer_options(self, LSTM_OPTIONS)
         super().__init__(
             input_size,
             hidden_size,
@@ -132,7 +128,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         )
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "lstm", **core_options(self, LSTM_OPTIONS)}
+        return lstm_as_core(self)
 
     def _first_values(self, forget_bias: float) -> dict[str, Any]:
         if self.coupled_gates:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lstmcore._cell_options import (
+    RNN_OPTIONS,
+    check_layer_options,
+    rnn_as_core,
+    unusual_options,
+)
 from lstmcore.layers._recurrent import Array, RecurrentLayer
 
 
@@ -12,7 +18,7 @@ class RNN(RecurrentLayer[Array]):
 
     For each time step::
 
-        h = tanh(W_ih x_t + W_hh h + b)         or relu
+        h = tanh(W_ih x_t + W_hh h + b)         or another activation
 
     Results are the same to the bit for any number of threads, any batch that a sequence is in, and
     whether a sequence is run as a whole or step by step. A state is h alone, of shape (L, N, H).
@@ -25,8 +31,10 @@ class RNN(RecurrentLayer[Array]):
         Number of hidden units H of each layer.
     num_layers : int, default=1
         Number of layers L; the output of one is the input of the next.
-    nonlinearity : {"tanh", "relu"}, default="tanh"
-        What the sum passes through.
+    nonlinearity : str or tuple, default="tanh"
+        What the sum passes through: "tanh", "relu" or another activation; see `LSTM`.
+    gate_clip : float or None, default=None
+        Bound of the sum, as ``clip`` of ONNX.
     dtype : {"float32", "float64"}, default="float32"
         Precision of all numbers. Arrays of other dtypes are converted.
     n_jobs : int or None, default=None
@@ -60,14 +68,15 @@ class RNN(RecurrentLayer[Array]):
         hidden_size: int,
         num_layers: int = 1,
         *,
-        nonlinearity: str = "tanh",
+        nonlinearity: Any = "tanh",
+        gate_clip: float | None = None,
         dtype: str = "float32",
         n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'nonlinearity must be "tanh" or "relu", got {nonlinearity!r}.')
         self.nonlinearity = nonlinearity
+        self.gate_clip = gate_clip
+        check_layer_options(self, RNN_OPTIONS)
         super().__init__(
             input_size,
             hidden_size,
@@ -78,7 +87,7 @@ class RNN(RecurrentLayer[Array]):
         )
 
     def _options(self) -> dict[str, Any]:
-        return {"kind": "rnn", "relu": self.nonlinearity == "relu"}
+        return rnn_as_core(self)
 
     def _shown_options(self) -> dict[str, Any]:
-        return {"nonlinearity": self.nonlinearity}
+        return {"nonlinearity": self.nonlinearity} | unusual_options(self, RNN_OPTIONS)

@@ -10,9 +10,9 @@ from cell_cases import CELLS, draw, run_oracle
 from mutation import mutate
 
 RNN = 'z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]'
-DZ_BACK = """dh * (1 - new**2)
+DZ_BACK = """gate_clip", np.inf))
     gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h"""
-RESET = "n = np.tanh(an + r * product)"
+RESET = "zn = an + r * product"
 OUTSIDE = 'r * (product - w["bias_hn"]) + w["bias_hn"]'
 BLEND = "return (1 - z) * n + z * h, c"
 AFTER = "dh_prev = dh * z + dr @ ur + dz @ uz + (dn * r) @ un"
@@ -22,26 +22,26 @@ BEFORE = "dh_prev = dh * z + dr @ ur + dz @ uz + dproduct * r"
 MUTANTS = [
     ("rnn without bias", RNN, RNN.replace(' + w["bias"]', "")),
     ("rnn without recurrence", RNN, RNN.replace('h @ w["weight_hh"].T', "0")),
-    ("relu never", 'np.maximum(z, 0) if cell.get("relu")', "np.maximum(z, 0) if False"),
-    ("slope of tanh missing", "dh * (1 - new**2)", "dh"),
-    ("slope of relu missing", "dh * (new > 0)", "dh"),
+    ("relu never", "np.maximum(z, 0), lambda z, a, b: z > 0", "np.tanh(z), lambda z, a, b: z > 0"),
+    ("slope of tanh missing", "lambda z, a, b: 1 / np.cosh(z) ** 2", "lambda z, a, b: 1"),
+    ("slope of relu missing", "lambda z, a, b: z > 0)", "lambda z, a, b: 1)"),
     ("rnn dh not carried", 'dz @ w["weight_hh"], dc, g', "0 * h, dc, g"),
     ("rnn dW_hh from the new h", DZ_BACK, DZ_BACK.replace("dz.T @ h", "dz.T @ new")),
     ("gates r and z swapped", "ar, az, an = np.split(x", "az, ar, an = np.split(x"),
     ("gates z and n swapped", "ar, az, an = np.split(x", "ar, an, az = np.split(x"),
-    ("reset gate through tanh", "r, z = sigmoid(ar", "r, z = np.tanh(ar"),
+    ("gates through tanh", '"sigmoid", s, bound', '"tanh", s, bound'),
     ("no reset after the product", RESET, RESET.replace("r * product", "product")),
     ("no bias inside the reset", 'product = h @ un.T + w["bias_hn"]', "product = h @ un.T"),
     ("bias outside the reset", RESET, RESET.replace("r * product", OUTSIDE)),
     ("no reset before the product", "product = r * h", "product = h"),
-    ("reset after, always", "n = np.tanh(an + product @ un.T)", "n = np.tanh(an + r * (h @ un.T))"),
+    ("reset after, always", "zn = an + product @ un.T", "zn = an + r * (h @ un.T)"),
     ("z and 1 - z swapped", BLEND, BLEND.replace("(1 - z) * n + z * h", "z * n + (1 - z) * h")),
     ("h not blended", BLEND, BLEND.replace(" + z * h", "")),
-    ("slope of n missing", "dh * (1 - z) * (1 - n**2)", "dh * (1 - z)"),
+    ("slope of n missing", ' * slope(cell, "cell_activation", "tanh", zn, bound)', ""),
     ("dz without h", "dz = dh * (h - n)", "dz = dh * (-n)"),
-    ("slope of z missing", "(h - n) * z * (1 - z)", "(h - n)"),
-    ("slope of r missing, after", "dr = dn * product * r * (1 - r)", "dr = dn * product"),
-    ("slope of r missing, before", "dr = dproduct * h * r * (1 - r)", "dr = dproduct * h"),
+    ("slope of z missing", ' * slope(cell, "gate_activation", "sigmoid", zz, bound)', ""),
+    ("slope of r missing, after", "dr = dn * product * slope_r", "dr = dn * product"),
+    ("slope of r missing, before", "dr = dproduct * h * slope_r", "dr = dproduct * h"),
     ("dh past the weights missing, after", AFTER, AFTER.replace("dh * z + ", "")),
     ("dh through r missing, after", AFTER, AFTER.replace("dr @ ur + ", "")),
     ("dh through z missing, after", AFTER, AFTER.replace("dz @ uz + ", "")),

@@ -137,8 +137,12 @@ def test_first_values() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: GRU(3, 7, reset_after=1), TypeError, "reset_after must be True or False, got 1"),
-        (lambda: RNN(3, 7, nonlinearity="sin"), ValueError, "nonlinearity must be"),
+        (
+            lambda: GRU(3, 7, reset_after=1),
+            TypeError,
+            "'reset_after' parameter of GRU must be a bool",
+        ),
+        (lambda: RNN(3, 7, nonlinearity="sin"), ValueError, "'nonlinearity' parameter of RNN"),
         (
             lambda: GRU(3, 7)(np.zeros((2, 4, 3)), (np.zeros((1, 2, 7)), np.zeros((1, 2, 7)))),
             ValueError,
