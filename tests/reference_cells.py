@@ -123,7 +123,7 @@ def rnn_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Arra
 def rnn_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, new, z = stash
+    x, h, _, z = stash
     name = "relu" if cell.get("relu") else "tanh"
     dz = dh * slope(cell, "cell_activation", name, z, cell.get("gate_clip", np.inf))
     gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h, "bias": dz.sum(axis=0)}

@@ -26,7 +26,7 @@ MUTANTS = [
     ("slope of tanh missing", "lambda z, a, b: 1 / np.cosh(z) ** 2", "lambda z, a, b: 1"),
     ("slope of relu missing", "lambda z, a, b: z > 0)", "lambda z, a, b: 1)"),
     ("rnn dh not carried", 'dz @ w["weight_hh"], dc, g', "0 * h, dc, g"),
-    ("rnn dW_hh from the new h", DZ_BACK, DZ_BACK.replace("dz.T @ h", "dz.T @ new")),
+    ("rnn dW_hh from the new h", DZ_BACK, DZ_BACK.replace("dz.T @ h", "dz.T @ stash[2]")),
     ("gates r and z swapped", "ar, az, an = np.split(x", "az, ar, an = np.split(x"),
     ("gates z and n swapped", "ar, az, an = np.split(x", "ar, an, az = np.split(x"),
     ("gates through tanh", '"sigmoid", s, bound', '"tanh", s, bound'),

@@ -140,7 +140,7 @@ def test_first_values() -> None:
         (
             lambda: GRU(3, 7, reset_after=1),
             TypeError,
-            "'reset_after' parameter of GRU must be a bool",
+            "'reset_after' parameter of GRU",
         ),
         (lambda: RNN(3, 7, nonlinearity="sin"), ValueError, "'nonlinearity' parameter of RNN"),
         (
