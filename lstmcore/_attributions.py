@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lstmcore._gradient_flow import GradientFlow
-    from lstmcore._network import FloatArray
+    from lstmcore._network import FloatArray, NetworkSpec
 
 
 def input_gradients(
@@ -125,6 +125,31 @@ def integrated_gradients(
         point = Sequences(baseline + part, sequences.starts)
         total += input_gradients(network, point, dscores, n_threads=n_threads)
     products: NDArray[np.float64] = total / n_steps * way
+    return products
+
+
+def inputs_per_column(spec: NetworkSpec) -> NDArray[np.intp]:
+    """Return for each column of x how many inputs of the lowest layer come from it, (I,)."""
+    counts = np.ones(spec.input_size, np.intp)
+    for column, _, size in spec.embeddings:
+        counts[column] = size
+    return counts
+
+
+def per_column(spec: NetworkSpec, values: NDArray[Any]) -> NDArray[Any]:
+    """Return what the inputs (total, E) of each column have in sum, (total, I)."""
+    if not spec.embeddings:
+        return values
+    counts = inputs_per_column(spec)
+    sums: NDArray[Any] = np.add.reduceat(values, np.cumsum(counts) - counts, axis=1)
+    return sums
+
+
+def times_embeddings(spec: NetworkSpec, gradient: FloatArray, inputs: FloatArray) -> FloatArray:
+    """Return a gradient (total, E), that of embeddings times the embeddings themselves."""
+    columns = np.repeat(np.arange(spec.input_size), inputs_per_column(spec))
+    embedded = np.isin(columns, [column for column, _, _ in spec.embeddings])
+    products: FloatArray = np.where(embedded, gradient * inputs, gradient)
     return products
 
 

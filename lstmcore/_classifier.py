@@ -56,9 +56,18 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     dropout : float, default=0.0
         Probability in [0, 1) that a unit is dropped in training, between stacked layers and
         before the head; never between time steps.
-    pooling : {"last", "mean", "max"}, default="last"
+    pooling : {"last", "mean", "max", "attention"}, default="last"
         How the outputs of the highest layer become one vector: that of the last step, or the mean
-        or the maximum over all steps. A sequence of length 0 gives zeros.
+        or the maximum over all steps, or a mean weighted by additive attention: the weights are
+        the softmax over the steps of ``q . tanh(W h_t + b)`` with learnt W, b and q; `attention`
+        returns them. A sequence of length 0 gives zeros.
+    embedding_size : int, tuple, dict or None, default=None
+        With an int X consists of sequences of tokens, integers from 0 on: a list of arrays of shape
+        (T_i,), or an array of shape (n_samples, n_timesteps). Each token is replaced by that many
+        learnt numbers. A dict does so with some of several features, {number or name of the
+        feature: size}. In place of a size, (n_tokens, size) says how many tokens there are; else
+        there are those up to the largest in samples of positive weight, and a larger one is an
+        error from then on, also in `partial_fit`.
     solver : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         Optimiser, with PyTorch's formulas; "sgd" has a momentum of 0.9.
     learning_rate : float, default=1e-3
@@ -141,9 +150,11 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         Sorted labels of the samples with a positive weight; for indicators the numbers of the
         columns.
     n_features_in_ : int
-        Number of features of a time step.
+        Number of features of a time step; 1 where it is a token.
     missing_features_ : ndarray of shape (n_missing,), intp
         The features that missed a value in `fit`; each of them has an indicator.
+    n_tokens_ : dict of int to int
+        Number of each feature that holds tokens → number of its tokens, from 0 on.
     feature_names_in_ : ndarray of shape (n_columns,)
         Names of the columns, where X was a frame whose columns are named by strings.
     n_outputs_ : int
@@ -153,7 +164,9 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     layout_ : dict
         Name → (shape, offset) of every array in `coefs_`: ``weight_ih_l0``, ``weight_hh_l0`` and
         ``bias_l0`` with gates in the order input, forget, candidate, output; likewise ``_l1``
-        and so on; then ``head_weight`` and ``head_bias``.
+        and so on; ``attention_weight``, ``attention_bias`` and ``attention_query`` of attention
+        pooling; then ``head_weight`` and ``head_bias``; and ``embedding_weight_0``, a row for each
+        token, of feature 0 and so on.
     parameters_ : dict
         Name → read-only view into `coefs_` in its shape.
     n_iter_ : int
@@ -205,6 +218,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         cell: Any = "lstm",
         dropout: float = 0.0,
         pooling: str = "last",
+        embedding_size: Any = None,
         solver: str = "adam",
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "constant",
@@ -234,6 +248,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
             cell=cell,
             dropout=dropout,
             pooling=pooling,
+            embedding_size=embedding_size,
             solver=solver,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,

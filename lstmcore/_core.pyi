@@ -123,6 +123,7 @@ class NetworkFloat32:
         dropout: float,
         cell: _Cell = ...,
         with_dx: bool = False,
+        embeddings: Sequence[tuple[int, int, int]] = ...,
         isa: str = "",
     ) -> None: ...
     @property
@@ -141,6 +142,10 @@ class NetworkFloat32:
         apply_link: bool,
         n_threads: int,
     ) -> NDArray[np.float32]: ...
+    def attention(
+        self, x: NDArray[np.float32], n_active: _Index, n_sequences: int, *, n_threads: int
+    ) -> NDArray[np.float32]: ...
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float32]: ...
     def predict_step(
         self,
         h: NDArray[np.float32],
@@ -310,6 +315,7 @@ class NetworkFloat64:
         dropout: float,
         cell: _Cell = ...,
         with_dx: bool = False,
+        embeddings: Sequence[tuple[int, int, int]] = ...,
         isa: str = "",
     ) -> None: ...
     @property
@@ -328,6 +334,10 @@ class NetworkFloat64:
         apply_link: bool,
         n_threads: int,
     ) -> NDArray[np.float64]: ...
+    def attention(
+        self, x: NDArray[np.float64], n_active: _Index, n_sequences: int, *, n_threads: int
+    ) -> NDArray[np.float64]: ...
+    def embed(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
     def predict_step(
         self,
         h: NDArray[np.float64],

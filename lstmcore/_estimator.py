@@ -19,15 +19,16 @@ from lstmcore._inference import predict
 from lstmcore._inspection import InspectionMixin
 from lstmcore._missing import with_indicators
 from lstmcore._network import NetworkCache
-from lstmcore._sequences import Sequences, as_sequences
 from lstmcore._streaming import StreamingMixin
 from lstmcore._threads import resolve_threads
+from lstmcore._tokens import require_known_tokens, require_tokens
 from lstmcore._validation import check_feature_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lstmcore._network import FloatArray
+    from lstmcore._sequences import Sequences
 
 
 class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
@@ -41,7 +42,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         "hidden_size": _parameters.layer_sizes(),
         "cell": cell_constraint(),
         "dropout": _parameters.number(0.0, 1.0, low_allowed=True),
-        "pooling": _parameters.choice("last", "mean", "max"),
+        "pooling": _parameters.choice("last", "mean", "max", "attention"),
+        "embedding_size": _parameters.embedding_sizes(),
         "solver": _parameters.choice("adam", "adamw", "sgd", "rmsprop"),
         "learning_rate": _parameters.number(0.0, low_allowed=False),
         "learning_rate_schedule": _parameters.choice("constant", "cosine", "step", "plateau"),
@@ -74,6 +76,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         cell: Any = "lstm",
         dropout: float = 0.0,
         pooling: str = "last",
+        embedding_size: Any = None,
         solver: str = "adam",
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "constant",
@@ -102,6 +105,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         self.cell = cell
         self.dropout = dropout
         self.pooling = pooling
+        self.embedding_size = embedding_size
         self.solver = solver
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -130,19 +134,20 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         """Return X as sequences that the fitted network takes; an empty list is none of them."""
         check_is_fitted(self)
         check_feature_names(self, X)
-        sequences = as_sequences(
-            X,
-            dtype=np.dtype(self._spec.dtype),
-            n_timesteps=self.n_timesteps,
-            allow_empty=True,
-            ensure_all_finite=self._allowed_values,
-        )
+        sequences = self._as_sequences(X, dtype=np.dtype(self._spec.dtype), allow_empty=True)
         if sequences.n_samples and sequences.n_features != self.n_features_in_:
             raise ValueError(
                 f"X has {sequences.n_features} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input."
             )
+        self._check_tokens(sequences, "X")
         return with_indicators(sequences, self.missing_features_)
+
+    def _check_tokens(self, sequences: Sequences, name: str) -> None:
+        """Refuse what is no token that the network knows."""
+        embeddings = self._spec.embeddings if sequences.n_samples else ()
+        require_tokens([column for column, _, _ in embeddings], sequences, name)
+        require_known_tokens(embeddings, sequences, name)
 
     def _outputs(self, X: Any, *, apply_link: bool) -> FloatArray:
         """Return the outputs of the network for X, of shape (n_samples, n_outputs)."""
@@ -160,6 +165,12 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
     def _run(self, X: Any, method: str) -> Any:
         """Return what one of the methods that predict returns for X."""
         return self._predictions(self._outputs(X, apply_link=self._links[method]), method)
+
+    @property
+    def n_tokens_(self) -> dict[int, int]:
+        """Number of the feature → number of tokens, of each feature that holds tokens."""
+        check_is_fitted(self)
+        return {column: n_tokens for column, n_tokens, _ in self._spec.embeddings}
 
     @property
     def parameters_(self) -> dict[str, FloatArray]:

@@ -61,6 +61,11 @@ _FIELD_TYPES: dict[str, Any] = {
         isinstance(value, dict)
         and all(type(v) in (bool, str, float, tuple) for v in value.values())
     ),
+    "Embeddings": lambda value: (
+        type(value) is tuple
+        and all(type(each) is tuple and len(each) == 3 for each in value)
+        and all(type(n) is int and n >= 0 for each in value for n in each)
+    ),
     "FloatArray": lambda value: isinstance(value, np.ndarray) and value.dtype.kind == "f",
     "tuple[int, ...]": lambda value: type(value) is tuple and all(type(v) is int for v in value),
     "tuple[dict[str, float], ...]": lambda value: (

@@ -48,7 +48,10 @@ def checked_network(fitted: dict[str, Any]) -> dict[str, Any]:
     require(isinstance(coefs, np.ndarray) and coefs.ndim == 1, "its coefs_ are no vector")
     require(coefs.dtype == spec.dtype, f"its coefs_ are of dtype {coefs.dtype}, not {spec.dtype}")
     # The core allocates for the sizes that it is told.
-    require_fitting_sizes(spec.input_size, spec.hidden_sizes, spec.n_outputs, coefs.size)
+    tables = sum(n_tokens * size for _, n_tokens, size in spec.embeddings)
+    require_fitting_sizes(
+        spec.layer_input_size, spec.hidden_sizes, spec.n_outputs, coefs.size - tables
+    )
     network = spec.build_network()
     require(
         network.n_parameters == coefs.size,

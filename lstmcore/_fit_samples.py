@@ -18,6 +18,14 @@ from lstmcore._holdout import Samples, hold_out
 from lstmcore._judges import ValidationSamples, check_validation_data
 from lstmcore._missing import incomplete_features, with_indicators
 from lstmcore._sequences import Sequences, as_sequences
+from lstmcore._tokens import (
+    are_token_sequences,
+    as_token_sequences,
+    find_columns,
+    learn_embeddings,
+    require_known_tokens,
+    require_tokens,
+)
 from lstmcore._training import TrainingData
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from lstmcore._fitting import FitCourse
+    from lstmcore._network import Embeddings
 
 _NAMES = ("X", "y", "sample_weight")
 _VALIDATION_NAMES = tuple(f"{name} of validation_data" for name in _NAMES)
@@ -65,11 +74,14 @@ class FitSamples:
         What it learns from.
     validation : ValidationSamples or None
         What every epoch is judged on.
+    embeddings : tuple of (int, int, int)
+        Column, number of tokens and size of the embedding of each feature that holds tokens.
     """
 
     head: Head
     data: TrainingData
     validation: ValidationSamples | None
+    embeddings: Embeddings
 
 
 class SampleFitting(BaseEstimator, metaclass=ABCMeta):
@@ -145,6 +157,7 @@ class SampleFitting(BaseEstimator, metaclass=ABCMeta):
         if not sequences.lengths[present].any():
             raise ValueError("X has no time step: all its sequences have the length 0.")
         encoding = self._encoding_of(course, sequences, y[present])
+        embeddings = self._embeddings_of(course, sequences, present)
         sequences = with_indicators(sequences, encoding["missing_features_"])
         codes = _spread(self._encode(y[present], encoding, "y"), present)
         ranks = content_ranks(sequences, codes)
@@ -166,20 +179,37 @@ class SampleFitting(BaseEstimator, metaclass=ABCMeta):
         if held_out is not None:
             validation = self._as_validation(sequences, y, codes, ranks, held_out, head)
         elif course.validation_data is not None:
-            validation = self._check_validation(course.validation_data, encoding, head)
-        return FitSamples(head, data, validation)
+            validation = self._check_validation(course.validation_data, encoding, head, embeddings)
+        return FitSamples(head, data, validation, embeddings)
+
+    def _as_sequences(
+        self, X: Any, *, dtype: np.dtype[Any], name: str = "X", allow_empty: bool = False
+    ) -> Sequences:
+        """Return X as sequences, its tokens not yet checked."""
+        if are_token_sequences(self.embedding_size):
+            return as_token_sequences(X, dtype=dtype, name=name, allow_empty=allow_empty)
+        return as_sequences(
+            X,
+            dtype=dtype,
+            n_timesteps=self.n_timesteps,
+            name=name,
+            allow_empty=allow_empty,
+            ensure_all_finite=self._allowed_values,
+        )
+
+    def _embeddings_of(
+        self, course: FitCourse, sequences: Sequences, present: NDArray[np.bool_]
+    ) -> Embeddings:
+        """Return column, number of tokens and size of each feature that holds tokens."""
+        names = course.names.get("feature_names_in_")
+        columns = find_columns(self.embedding_size, sequences.n_features, names)
+        return learn_embeddings(columns, sequences, present, course.embeddings, _NAMES[0])
 
     def _check_samples(
         self, X: Any, y: Any, sample_weight: Any, names: tuple[str, ...]
     ) -> tuple[Sequences, NDArray[Any], NDArray[np.float64]]:
         """Return sequences, targets and weights of one length."""
-        sequences = as_sequences(
-            X,
-            dtype=np.dtype(self.dtype),
-            n_timesteps=self.n_timesteps,
-            name=names[0],
-            ensure_all_finite=self._allowed_values,
-        )
+        sequences = self._as_sequences(X, dtype=np.dtype(self.dtype), name=names[0])
         targets = self._check_targets(y)
         if len(targets) != sequences.n_samples:
             raise ValueError(
@@ -246,7 +276,11 @@ class SampleFitting(BaseEstimator, metaclass=ABCMeta):
         return np.where(training, weights, 0.0), np.where(validation, weights, 0.0)
 
     def _check_validation(
-        self, validation_data: Any, encoding: dict[str, Any], head: Head
+        self,
+        validation_data: Any,
+        encoding: dict[str, Any],
+        head: Head,
+        embeddings: Embeddings,
     ) -> ValidationSamples:
         """Return ``validation_data`` as what an epoch is judged on."""
         X, y, sample_weight = check_validation_data(validation_data)
@@ -257,6 +291,8 @@ class SampleFitting(BaseEstimator, metaclass=ABCMeta):
                 f"{encoding['n_features_in_']}."
             )
         present = weights > 0
+        require_tokens([column for column, _, _ in embeddings], sequences, _VALIDATION_NAMES[0])
+        require_known_tokens(embeddings, sequences, _VALIDATION_NAMES[0], present)
         sequences = with_indicators(sequences, encoding["missing_features_"])
         codes = _spread(self._encode(y[present], encoding, _VALIDATION_NAMES[1]), present)
         ranks = content_ranks(sequences, codes)

@@ -7,7 +7,7 @@ the estimator as it was.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
@@ -29,7 +29,7 @@ from lstmcore._validation import check_feature_names, feature_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lstmcore._network import FloatArray
+    from lstmcore._network import Embeddings, FloatArray
 
 _Method = TypeVar("_Method")
 
@@ -64,6 +64,10 @@ class FitCourse:
         Whether it is ``partial_fit``: one more epoch, without an end of its own.
     encoding : dict or None
         What is known of the targets; None before they are seen.
+    names : dict
+        ``feature_names_in_``, where the features of X are named.
+    embeddings : tuple or None
+        Those of the network that the fit goes on with, if it does.
     state : TrainingState or None
         Where training goes on; None where it begins.
     n_epochs : int
@@ -91,6 +95,8 @@ class FitCourse:
     groups: Any = None
     partial: bool = False
     encoding: dict[str, Any] | None = None
+    names: dict[str, Any] = field(default_factory=dict)
+    embeddings: Embeddings | None = None
     state: TrainingState | None = None
     n_epochs: int = 1
     first_epoch: int = 0
@@ -123,6 +129,7 @@ class Fitting(CallbackSupportMixin, SampleFitting):
             course.state = getattr(self, "_training_state", None)
             names = ("n_features_in_", "missing_features_", *self._encoding_attributes)
             course.encoding = {name: getattr(self, name) for name in names}
+            course.embeddings = self._spec.embeddings
         self._course = course
         try:
             return self._run_course(course)
@@ -134,7 +141,7 @@ class Fitting(CallbackSupportMixin, SampleFitting):
         check_parameters(type(self).__name__, self.get_params(deep=False), self._constraints)
         # On all samples, whatever would be held out.
         self.set_params(early_stopping=False, warm_start=False)
-        return self._begin(FitCourse(X, y, sample_weight))[0]
+        return self._begin(FitCourse(X, y, sample_weight, names=feature_names(X)))[0]
 
     def _goes_on(self, course: FitCourse) -> bool:
         """Whether the fit goes on where the one before it ended."""
@@ -147,7 +154,7 @@ class Fitting(CallbackSupportMixin, SampleFitting):
             task_name="partial_fit" if course.partial else "fit", max_subtasks=course.n_epochs
         )
         given = course.for_callbacks()
-        names = self._check_feature_names(course)
+        course.names = names = self._check_feature_names(course)
         training, spec, head = self._begin(course)
         fitted = names | head.fitted
         context.call_on_fit_task_begin(estimator=self, **given)
@@ -201,7 +208,7 @@ class Fitting(CallbackSupportMixin, SampleFitting):
         """Return a training that has made no epoch of its own yet."""
         seed = draw_seed(self.random_state) if course.state is None else course.state.seed
         samples = self._prepare(course, seed)
-        spec = self._network_spec(samples.data.sequences.n_features, samples.head)
+        spec = self._network_spec(samples)
         training = Training(spec, samples.data, self._training_plan(samples.head.loss))
         goes_on = self._goes_on(course)
         if goes_on:
@@ -233,19 +240,20 @@ class Fitting(CallbackSupportMixin, SampleFitting):
                 f"solver={self.solver!r}."
             )
 
-    def _network_spec(self, n_features: int, head: Head) -> NetworkSpec:
+    def _network_spec(self, samples: FitSamples) -> NetworkSpec:
         sizes = (
             self.hidden_size if isinstance(self.hidden_size, (tuple, list)) else [self.hidden_size]
         )
         return NetworkSpec(
-            input_size=n_features,
+            input_size=samples.data.sequences.n_features,
             hidden_sizes=tuple(map(int, sizes)),
-            n_outputs=head.n_outputs,
+            n_outputs=samples.head.n_outputs,
             pooling=self.pooling,
-            link=head.link,
+            link=samples.head.link,
             dropout=float(self.dropout),
             dtype=self.dtype,
             cell=as_cell(self.cell)._options(),
+            embeddings=samples.embeddings,
         )
 
     def _training_plan(self, loss: str) -> TrainingPlan:

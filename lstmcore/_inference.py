@@ -13,6 +13,8 @@ from lstmcore import _batching
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from lstmcore._network import FloatArray, IndexArray, NetworkSpec
     from lstmcore._sequences import Sequences
 
@@ -145,8 +147,48 @@ def predict(
     return outputs
 
 
+def layer_inputs(spec: NetworkSpec, network: Any, rows: FloatArray) -> FloatArray:
+    """Return what the lowest layer reads: embeddings in place of tokens, (R, E)."""
+    inputs: FloatArray = network.embed(rows) if spec.embeddings else rows
+    return inputs
+
+
+def attention_weights(
+    network: Any, sequences: Sequences, *, n_threads: int
+) -> list[NDArray[np.floating]]:
+    """Return the weights of the steps of each sequence, by attention pooling.
+
+    Parameters
+    ----------
+    network : object
+        The core network, with its parameters.
+    sequences : Sequences
+        n sequences.
+    n_threads : int
+        Number of threads.
+
+    Returns
+    -------
+    weights : list of ndarray of shape (T_i,)
+        In the order of the sequences.
+    """
+    weights: dict[int, Any] = {}
+    for x, n_active, samples in batches_of(sequences) if sequences.n_samples else ():
+        rows = network.attention(x, n_active, len(samples), n_threads=n_threads)
+        values, starts = _batching.unpack(rows[:, None], n_active, np.arange(len(samples)))
+        for sample, begin, end in zip(samples, starts[:-1], starts[1:], strict=True):
+            weights[int(sample)] = values[begin:end, 0]
+    return [weights[sample] for sample in range(sequences.n_samples)]
+
+
 def record_gates(
-    spec: NetworkSpec, parameters: FloatArray, sequences: Sequences, layer: int, *, n_threads: int
+    spec: NetworkSpec,
+    network: Any,
+    parameters: FloatArray,
+    sequences: Sequences,
+    layer: int,
+    *,
+    n_threads: int,
 ) -> list[Gates] | list[GRUGates] | list[RNNStates]:
     """Return what one layer did in each sequence.
 
@@ -154,6 +196,8 @@ def record_gates(
     ----------
     spec : NetworkSpec
         The network.
+    network : object
+        The core network, with its parameters.
     parameters : ndarray of shape (P,)
         Its parameters, of which those of the recurrent layers come first.
     sequences : Sequences
@@ -176,7 +220,13 @@ def record_gates(
     records: dict[int, Any] = {}
     for x, n_active, samples in batches_of(sequences) if sequences.n_samples else ():
         *_, cache = stack.forward(
-            x, n_active, len(samples), None, None, n_threads=n_threads, keep=True
+            layer_inputs(spec, network, x),
+            n_active,
+            len(samples),
+            None,
+            None,
+            n_threads=n_threads,
+            keep=True,
         )
         gates, cell, hidden = stack.gates(cache, layer)
         columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]

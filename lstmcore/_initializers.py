@@ -2,7 +2,9 @@
 
 Input and head weights are uniform after Glorot and Bengio (2010), gate by gate. Recurrent weights
 are one random orthogonal matrix per gate (Saxe et al. 2014). Biases and peepholes are 0, the bias
-of the forget gate is ``forget_bias`` (Jozefowicz et al. 2015).
+of the forget gate is ``forget_bias`` (Jozefowicz et al. 2015). Weights and query of attention
+pooling are uniform after Glorot and Bengio too, its bias is 0. Embeddings are uniform between
+±sqrt(3): of mean 0 and variance 1, as scaled features are.
 
 The usual way to an orthogonal matrix, the QR decomposition of a random one, gives other bits with
 every linear algebra library and number of threads. Here it is a product of random plane rotations
@@ -43,7 +45,7 @@ def initial_parameters(
     ----------
     layout : mapping of name to (shape, offset), or iterable of (name, shape, offset)
         Arrays of the flat vector, one after the other: ``weight_ih_l0`` (4H, I), ``weight_hh_l0``
-        (4H, H), ``bias_l0`` (4H), ..., ``head_weight`` (K, H) and ``head_bias`` (K).
+        (4H, H), ``bias_l0`` (4H), ..., ``head_weight`` (K, H), ``head_bias`` (K) and the like.
     seed : int
         Not negative; it determines everything.
     dtype : dtype-like
@@ -89,9 +91,13 @@ def initial_parameters(
             gates[_INPUT] = input_bias
             if n_gates == 4:
                 gates[_FORGET] = forget_bias
-        elif name == "head_weight":
+        elif name in ("head_weight", "attention_weight"):
             values[:] = glorot_uniform(random, *shape)
-        elif not name.startswith(("bias", "peephole")) and name != "head_bias":
+        elif name == "attention_query":
+            values[:] = glorot_uniform(random, 1, *shape)[0]
+        elif name.startswith("embedding_weight"):
+            values[:] = (2 * random.random_sample(shape) - 1) * math.sqrt(3)
+        elif not name.startswith(("bias", "peephole", "head_bias", "attention_bias")):
             raise ValueError(f"layout has an array called {name!r}, for which there is no rule.")
     return parameters
 

@@ -7,14 +7,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from lstmcore._attributions import gradient_flows, input_gradients, integrated_gradients
+from lstmcore._attributions import (
+    gradient_flows,
+    input_gradients,
+    inputs_per_column,
+    integrated_gradients,
+    per_column,
+    times_embeddings,
+)
 from lstmcore._forms import in_form_of
-from lstmcore._inference import Gates, GRUGates, RNNStates, checked_level, record_gates
+from lstmcore._inference import (
+    Gates,
+    GRUGates,
+    RNNStates,
+    attention_weights,
+    checked_level,
+    layer_inputs,
+    record_gates,
+)
 from lstmcore._sequences import Sequences, as_numbers
 from lstmcore._summary import Summary, summarise
 from lstmcore._threads import resolve_threads
+from lstmcore._tokens import are_token_sequences, in_form_of_tokens
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lstmcore._gradient_flow import GradientFlow
     from lstmcore._network import FloatArray, IndexArray, Layout, NetworkCache, NetworkSpec
 
@@ -28,6 +46,7 @@ class InspectionMixin:
     batch_size: int
     layout_: Layout
     n_features_in_: int
+    embedding_size: Any
     missing_features_: IndexArray
     _cache: NetworkCache
 
@@ -67,7 +86,10 @@ class InspectionMixin:
         sequences = self._check_sequences(X)
         level = checked_level(layer, len(self._spec.hidden_sizes))
         n_threads = resolve_threads(self.n_jobs)
-        return record_gates(self._spec, self.coefs_, sequences, level, n_threads=n_threads)
+        network = self._cache.get(self._spec, self.coefs_)
+        return record_gates(
+            self._spec, network, self.coefs_, sequences, level, n_threads=n_threads
+        )
 
     def gradient_flow(self, X: Any, *, target: Any = None, layer: int = -1) -> list[GradientFlow]:
         """Return how large the gradient of an output is, seen from ever earlier states.
@@ -118,6 +140,44 @@ class InspectionMixin:
         network = self._cache.get(self._spec, self.coefs_)
         n_threads = resolve_threads(self.n_jobs)
         return gradient_flows(network, sequences, dscores, level, n_threads=n_threads)
+
+    def attention(self, X: Any) -> list[NDArray[Any]]:
+        """Return how much attention pooling weighs every step of the sequences.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_timesteps, n_features) or list of arrays
+            Sequences, as for `predict`.
+
+        Returns
+        -------
+        weights : list of ndarray of shape (T_i,)
+            The weights of a sequence, which are positive and sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was not fitted with ``pooling="attention"``, or X does not fit.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lstmcore import LSTMClassifier
+        >>> X = [np.ones((3, 1)), np.zeros((2, 1))]
+        >>> model = LSTMClassifier(hidden_size=4, pooling="attention", max_iter=2, tol=None)
+        >>> [weights.shape for weights in model.fit(X, [0, 1]).attention(X)]
+        [(3,), (2,)]
+        """
+        sequences = self._check_sequences(X)
+        if self._spec.pooling != "attention":
+            raise ValueError(
+                'attention needs an estimator fitted with pooling="attention", this one has '
+                f"pooling={self._spec.pooling!r}."
+            )
+        network = self._cache.get(self._spec, self.coefs_)
+        return attention_weights(network, sequences, n_threads=resolve_threads(self.n_jobs))
 
     def summary(self, *, batch_size: int | None = None, n_timesteps: int = 100) -> Summary:
         """Return the layers of the network, their sizes and what they cost.
@@ -174,14 +234,17 @@ class InspectionMixin:
             X, times the way. Those of a sequence add up to the difference of the output at X and at
             the baseline.
         baseline : float or array-like of shape (n_features,), default=0.0
-            Where that way begins, at every time step: 0 is the mean of scaled features.
+            Where that way begins, at every time step: 0 is the mean of scaled features. For tokens
+            it can be nothing else.
         n_steps : int, default=64
             Points on that way.
 
         Returns
         -------
         attributions : ndarray or list of ndarray
-            In the form of X, with a number for each of its numbers. Where a value is missing
+            In the form of X, with a number for each of its numbers. That of a token is the sum over
+            its embedding: of gradients times numbers of the embedding, what the output owes to it
+            by its slope; integrated gradients start from zeros there. Where a value is missing
             (``missing="mask"``) there is no gradient, but NaN; to integrated gradients the
             indicator's part is added.
 
@@ -215,20 +278,27 @@ class InspectionMixin:
         if not sequences.n_samples:
             return []
         dscores = self._score_weights(target, sequences)
+        embed = self._cache.get(self._spec, self.coefs_)
+        inputs = layer_inputs(self._spec, embed, sequences.values)
+        embedded = Sequences(inputs, sequences.starts)
         network = self._cache.get(self._spec, self.coefs_, "differentiable")
         n_threads = resolve_threads(self.n_jobs)
         n_features, incomplete = self.n_features_in_, self.missing_features_
         if method == "gradient":
-            found = input_gradients(network, sequences, dscores, n_threads=n_threads)
+            found = input_gradients(network, embedded, dscores, n_threads=n_threads)
+            found = per_column(self._spec, times_embeddings(self._spec, found, inputs))
             values = found[:, :n_features].copy()
             missing = sequences.values[:, n_features:] == 1
             values[:, incomplete] = np.where(missing, np.nan, values[:, incomplete])
         else:
             found = integrated_gradients(
-                network, sequences, dscores, start, n_steps=n_steps, n_threads=n_threads
+                network, embedded, dscores, start, n_steps=n_steps, n_threads=n_threads
             )
+            found = per_column(self._spec, found)
             values = found[:, :n_features].copy()
             values[:, incomplete] += found[:, n_features:]
+        if are_token_sequences(self.embedding_size):
+            return in_form_of_tokens(X, values[:, 0], sequences.starts)
         return in_form_of(X, Sequences(values, sequences.starts))
 
     def _check_baseline(self, baseline: Any) -> FloatArray:
@@ -241,4 +311,9 @@ class InspectionMixin:
             )
         start = np.zeros(self._spec.input_size, self._spec.dtype)
         start[: self.n_features_in_] = given
-        return start
+        for column, _, _ in self._spec.embeddings:
+            if given.ndim and start[column]:
+                raise ValueError(f"baseline must be 0 for the tokens of feature {column}.")
+            start[column] = 0
+        repeated: FloatArray = np.repeat(start, inputs_per_column(self._spec))
+        return repeated

@@ -6,7 +6,7 @@ the core objects at any time. Those are only a cache and never part of a fitted 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 IndexArray: TypeAlias = NDArray[np.intp]
 CellOptions: TypeAlias = dict[str, Any]
+Embeddings: TypeAlias = tuple[tuple[int, int, int], ...]
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], int]]
 
 
@@ -35,12 +36,12 @@ class NetworkSpec:
     Parameters
     ----------
     input_size : int
-        Number of features of a time step.
+        Number of features of a time step, tokens counted as one each.
     hidden_sizes : tuple of int
         Number of hidden units of each stacked layer, lowest first.
     n_outputs : int
         Number of outputs of the head.
-    pooling : {"last", "mean", "max"}
+    pooling : {"last", "mean", "max", "attention"}
         How the steps of a sequence become one vector.
     link : {"identity", "sigmoid", "softmax"}
         What turns the head's outputs into predictions.
@@ -50,6 +51,9 @@ class NetworkSpec:
         Precision of every number in the network.
     cell : dict of name to bool or str
         The cell of the layers, as the core takes it.
+    embeddings : tuple of (int, int, int)
+        Column, number of tokens and size of the embedding of each feature that holds tokens, in
+        the order of the columns.
 
     Examples
     --------
@@ -67,11 +71,26 @@ class NetworkSpec:
     dropout: float
     dtype: str
     cell: CellOptions = field(default_factory=lambda: {"kind": "lstm"})
+    embeddings: Embeddings = ()
 
     @property
     def has_cell_state(self) -> bool:
         """Whether the layers have a state c beside h."""
         return bool(self.cell["kind"] == "lstm")
+
+    @property
+    def layer_input_size(self) -> int:
+        """Number of inputs of the lowest layer, with embeddings in place of tokens."""
+        return self.input_size + sum(size - 1 for _, _, size in self.embeddings)
+
+    @property
+    def carried_size(self) -> int:
+        """Numbers that the pooling keeps of a sequence from one time step to the next."""
+        return self.hidden_sizes[-1] + (2 if self.pooling == "attention" else 0)
+
+    def behind_embeddings(self) -> NetworkSpec:
+        """Return the network that is left without embeddings; its parameters come first."""
+        return replace(self, input_size=self.layer_input_size, embeddings=())
 
     def build_network(self, *, with_dx: bool = False) -> Any:
         """Return a new core network with unset parameters, able to differentiate x or not."""
@@ -84,12 +103,13 @@ class NetworkSpec:
             dropout=self.dropout,
             cell=self.cell,
             with_dx=with_dx,
+            embeddings=list(self.embeddings),
         )
 
     def build_stack(self) -> Any:
         """Return a new core stack: the recurrent layers alone, with unset parameters."""
         return _core_class("RecurrentStack", self.dtype)(
-            self.input_size, list(self.hidden_sizes), cell=self.cell
+            self.layer_input_size, list(self.hidden_sizes), cell=self.cell
         )
 
     def build_trainer(self, network: Any, settings: Mapping[str, object]) -> Any:
@@ -123,7 +143,8 @@ class NetworkCache:
         parameters : ndarray of shape (P,)
             Its parameters, of which those of the recurrent layers come first.
         kind : {"network", "stack", "differentiable"}, default="network"
-            The network, its recurrent layers alone, or a network that can differentiate x.
+            The network, its recurrent layers alone, or what is behind its embeddings, able to
+            differentiate what the layers read.
 
         Returns
         -------
@@ -134,8 +155,10 @@ class NetworkCache:
         if entry is None or entry[0] is not parameters:
             if kind == "stack":
                 built = spec.build_stack()
+            elif kind == "differentiable":
+                built = spec.behind_embeddings().build_network(with_dx=True)
             else:
-                built = spec.build_network(with_dx=kind == "differentiable")
+                built = spec.build_network()
             built.set_parameters(np.ascontiguousarray(parameters[: built.n_parameters]))
             entry = (parameters, built)
             self._entries[kind] = entry

@@ -174,6 +174,35 @@ def layer_sizes() -> Constraint:
     )
 
 
+def embedding_sizes() -> Constraint:
+    """Allow None, a size, (n_tokens, size), or a dict of column → one of the two."""
+
+    def sizes_error(value: Any) -> type[TypeError | ValueError] | None:
+        sizes = value if isinstance(value, tuple) else (value,)
+        if not all(map(_is_integer, sizes)):
+            return TypeError
+        return _FITS if len(sizes) in (1, 2) and min(sizes) >= 1 else ValueError
+
+    def error(value: Any) -> type[TypeError | ValueError] | None:
+        if value is None or not isinstance(value, dict):
+            return _FITS if value is None else sizes_error(value)
+        for column, sizes in value.items():
+            if not (isinstance(column, str) or _is_integer(column)):
+                return TypeError
+            found = sizes_error(sizes)
+            if found is None and not isinstance(column, str) and column < 0:
+                found = ValueError
+            if found is not None:
+                return found
+        return _FITS if value else ValueError
+
+    return Constraint(
+        "an int of at least 1, a tuple (n_tokens, size) of such ints, a non-empty dict of the "
+        "number or name of a feature to one of the two, or None",
+        error,
+    )
+
+
 def verbosity() -> Constraint:
     """Allow a bool or an integer from 0 on."""
 

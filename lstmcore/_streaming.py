@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from lstmcore._inference import layer_inputs
 from lstmcore._missing import with_indicators
 from lstmcore._sequences import as_sequences
+from lstmcore._tokens import are_token_sequences
 
 if TYPE_CHECKING:
     from lstmcore._network import FloatArray, IndexArray, NetworkCache, NetworkSpec
+    from lstmcore._sequences import Sequences
 
 
 class StreamState(NamedTuple):
@@ -24,8 +27,10 @@ class StreamState(NamedTuple):
     hidden, cell : tuple of ndarray of shape (n, H)
         Hidden and cell states of each layer, the lowest first; ``cell`` is empty where the cell has
         no such state.
-    pooled : ndarray of shape (n, H)
-        What the pooling over time keeps: the last state, or the sum or the maximum of all so far.
+    pooled : ndarray of shape (n, H), or (n, H + 2) with attention
+        What the pooling over time keeps: the last state, or the sum or the maximum of all so far;
+        for attention the sum weighted by ``exp(score - highest)``, then the highest score so far
+        and the sum of these weights.
     n_steps : ndarray of shape (n,), intp
         Steps that each sequence has made.
     """
@@ -44,6 +49,7 @@ class StreamingMixin:
     coefs_: FloatArray
     missing_features_: IndexArray
     n_features_in_: int
+    embedding_size: Any
 
     _links: ClassVar[dict[str, bool]]
 
@@ -53,6 +59,8 @@ class StreamingMixin:
         def _allowed_values(self) -> bool | str: ...
 
         def _predictions(self, outputs: FloatArray, method: str) -> Any: ...
+
+        def _check_tokens(self, sequences: Sequences, name: str) -> None: ...
 
     def initial_state(self, n_sequences: int = 1) -> StreamState:
         """Return the state before the first step, for `step`.
@@ -86,7 +94,7 @@ class StreamingMixin:
             tuple(np.zeros((n_sequences, size), dtype) for size in some)
             for some in (sizes, sizes if self._spec.has_cell_state else ())
         )
-        pooled = np.zeros((n_sequences, sizes[-1]), dtype)
+        pooled = np.zeros((n_sequences, self._spec.carried_size), dtype)
         return StreamState(hidden, cell, pooled, np.zeros(n_sequences, np.intp))
 
     def step(
@@ -99,7 +107,7 @@ class StreamingMixin:
         Parameters
         ----------
         x : array-like of shape (n_sequences, n_features)
-            The next time step of each sequence.
+            The next time step of each sequence; where it is a token, (n_sequences,) will do.
         state : StreamState
             What `initial_state` or the step before returned. It is not changed.
         method : {"predict", "predict_proba", "decision_function"}, default="predict"
@@ -140,11 +148,12 @@ class StreamingMixin:
         self._check_state(state, len(rows))
         stack = self._cache.get(self._spec, self.coefs_, "stack")
         n_active = np.array([len(rows)], np.intp)
+        network = self._cache.get(self._spec, self.coefs_)
+        inputs = layer_inputs(self._spec, network, rows)
         _, hidden, cell, _ = stack.forward(
-            rows, n_active, len(rows), state.hidden, state.cell or None, n_threads=1, keep=False
+            inputs, n_active, len(rows), state.hidden, state.cell or None, n_threads=1, keep=False
         )
         n_steps = state.n_steps + 1
-        network = self._cache.get(self._spec, self.coefs_)
         outputs, pooled = network.predict_step(
             hidden[-1], state.pooled, n_steps, apply_link=self._links[method]
         )
@@ -155,6 +164,8 @@ class StreamingMixin:
     def _check_step(self, x: Any) -> FloatArray:
         """Return a time step as rows that the network takes."""
         dtype = np.dtype(self._spec.dtype)
+        if are_token_sequences(self.embedding_size) and np.ndim(x) == 1:
+            x = np.reshape(x, (-1, 1))
         if type(x) is np.ndarray and np.ndim(x) != 2:
             raise ValueError(f"x must have the shape (n_sequences, n_features), got {x.shape}.")
         rows = as_sequences(x, dtype=dtype, name="x", ensure_all_finite=self._allowed_values)
@@ -162,6 +173,7 @@ class StreamingMixin:
             raise ValueError(
                 f"x must have the shape (n_sequences, {self.n_features_in_}), got {np.shape(x)}."
             )
+        self._check_tokens(rows, "x")
         return with_indicators(rows, self.missing_features_).values
 
     def _check_state(self, state: StreamState, n_sequences: int) -> None:
@@ -171,7 +183,7 @@ class StreamingMixin:
                 f"state must be a StreamState, as initial_state returns it; got {state!r}."
             )
         sizes = self._spec.hidden_sizes
-        wanted = {"pooled": (state.pooled, sizes[-1])}
+        wanted = {"pooled": (state.pooled, self._spec.carried_size)}
         per_layer = {"hidden": sizes, "cell": sizes if self._spec.has_cell_state else ()}
         for name, widths in per_layer.items():
             arrays = getattr(state, name)

@@ -133,7 +133,10 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
     """
     n_rows = batch_size * n_timesteps
     layers = [LayerSummary("input", ("N", "T", spec.input_size), 0, 0)]
-    kept = spec.input_size * n_rows
+    if spec.embeddings:
+        n_numbers = sum(n_tokens * size for _, n_tokens, size in spec.embeddings)
+        layers.append(LayerSummary("embedding", ("N", "T", spec.layer_input_size), n_numbers, 0))
+    kept = spec.layer_input_size * n_rows
     passing = kept
     for k, size in enumerate(spec.hidden_sizes):
         own = {name: shape for name, (shape, _) in layout.items() if f"_l{k}" in name}
@@ -147,7 +150,12 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
         kept += n_rows * (max(shape[0] for shape in matrices) + 2 * size)
         passing += n_rows * size
     width, n_outputs = spec.hidden_sizes[-1], spec.n_outputs
-    layers.append(LayerSummary("pooling", ("N", width), 0, 0))
+    attends = spec.pooling == "attention"
+    n_pooling = width * (width + 2) if attends else 0
+    products = 2 * width * (width + 2) * n_rows if attends else 0
+    layers.append(LayerSummary("pooling", ("N", width), n_pooling, products))
+    kept += n_rows * width if attends else 0
+    passing += n_rows * width if attends else 0
     products = 2 * width * n_outputs * batch_size
     layers.append(LayerSummary("head", ("N", n_outputs), (width + 1) * n_outputs, products))
     ends = batch_size * (width + n_outputs)

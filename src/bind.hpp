@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "arrays.hpp"
 #include "base/workspace_pool.hpp"
 #include "network/network.hpp"
 #include "network/parameter_layout.hpp"
@@ -27,8 +28,18 @@ template <class Scalar>
 struct NetworkHandle {
   NetworkHandle(const NetworkSpec& spec, const Kernels& kernels) : network(spec, kernels) {}
   Network<Scalar> network;
+  AlignedBuffer<Scalar> tables;  // of embeddings, which the network reads where they lie
   bool has_parameters = false;
   WorkspacePool<NetworkWorkspace<Scalar>> workspaces;
 };
+
+// Throws std::invalid_argument unless columns of tokens hold nothing else.
+template <class Scalar>
+void require_tokens(const Network<Scalar>& network, const Array<Scalar>& x) {
+  const BadToken bad = network.embeddings().find_bad_token(x.data(), x.shape(0));
+  if (bad.row < 0) return;
+  throw std::invalid_argument("row " + std::to_string(bad.row) + " of x holds no token of column " +
+                              std::to_string(bad.column));
+}
 
 }  // namespace lstmcore::binding

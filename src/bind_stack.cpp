@@ -156,8 +156,8 @@ class StackHandle {
                                             c.data() + l * N * H, n_begin, n_end);
         }
       };
-      stack_.forward(part.batch, x.data(), Dropout{}, part.workspace, workers, start,
-                     [](Index, Index) {});
+      stack_.forward(part.batch, {x.data(), stack_.input_size(), true}, Dropout{}, part.workspace,
+                     workers, start, [](Index, Index) {});
       for (Index l = 0; l < L; ++l) {
         stack_.layer(l).get_final_state(layer_of(part, l), part.batch,
                                         h_out.mutable_data() + l * N * H,
@@ -232,8 +232,9 @@ class StackHandle {
         StackGradients<Scalar>* sums = flat == nullptr ? nullptr : &part.sums;
         if (sums != nullptr) stack_.clear(*sums, flat);
         if (packed) {
-          stack_.backward(part.batch, x, {dy, padded_width, true}, packed_dx, Dropout{},
-                          part.workspace, sums, its_workers, norms);
+          stack_.backward(part.batch, {x, I, true}, {dy, padded_width, true},
+                          {packed_dx, padded_inputs, true}, Dropout{}, part.workspace, sums,
+                          its_workers, norms);
         } else {
           backward_sequences(stack_, memory.starts.data() + first, part, dy, dx, sums, its_workers,
                              norms);
@@ -266,7 +267,6 @@ class StackHandle {
       stack_.reserve(part.workspace, part.batch, cache != nullptr, Dropout{});
       if (packed) continue;
       part.x.reserve(checked_product(part.batch.n_rows(), stack_.input_size()));
-      part.batch.stand_apart();
     }
     const RecurrentLayer<Scalar>& top = stack_.top();
     auto y = new_array<Scalar>({batch.n_rows(), stack_.output_size()});
@@ -297,8 +297,9 @@ class StackHandle {
                                top.padded_hidden_size(), to, top.hidden_size(), n_begin, n_end);
             }
           };
-          stack_.forward(part.batch, packed ? from : part.x.data(), Dropout{}, part.workspace,
-                         its_workers, start, finish);
+          const BatchRows<const Scalar> rows{packed ? from : part.x.data(), stack_.input_size(),
+                                             packed};
+          stack_.forward(part.batch, rows, Dropout{}, part.workspace, its_workers, start, finish);
         });
       });
     }

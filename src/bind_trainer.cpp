@@ -77,8 +77,8 @@ RunArguments<Scalar> read_arguments(const Trainer<Scalar>& trainer, const py::tu
         std::to_string(batches.size()) + " items");
   }
   RunArguments<Scalar> args;
-  const auto x =
-      args.keep(as_array<Scalar>(batches[0], "x", {-1, trainer.spec().stack.input_size}));
+  const auto x = args.keep(as_array<Scalar>(batches[0], "x", {-1, trainer.spec().n_columns()}));
+  require_tokens(trainer.network(), x);
   const auto n_active = args.keep(as_array<Index>(batches[1], "n_active", {-1}));
   const auto step_ptr = args.keep(as_array<Index>(batches[2], "step_ptr", {-1}));
   const auto samples = args.keep(as_array<Index>(batches[3], "samples", {-1}));

@@ -33,9 +33,10 @@ void backward_sequences(const RecurrentStack<Scalar>& stack, const Index* starts
       pack_sequences(part.batch, starts, dy, width, part.dy.data(), padded_width, n_begin, n_end);
     });
   }
-  stack.backward(
-      part.batch, part.x.data(), {dy == nullptr ? nullptr : part.dy.data(), padded_width, false},
-      dx == nullptr ? nullptr : part.dx.data(), Dropout{}, part.workspace, sums, workers, norms);
+  stack.backward(part.batch, {part.x.data(), I, false},
+                 {dy == nullptr ? nullptr : part.dy.data(), padded_width, false},
+                 {dx == nullptr ? nullptr : part.dx.data(), padded_inputs, false}, Dropout{},
+                 part.workspace, sums, workers, norms);
   if (dx == nullptr) return;
   each_run(part.batch, workers, [&](Index n_begin, Index n_end) {
     unpack_sequences(part.batch, starts, part.dx.data(), padded_inputs, dx, I, n_begin, n_end);

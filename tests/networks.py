@@ -15,7 +15,7 @@ from reference_cells import Cell
 from lstmcore import _core
 
 LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "huber")
-POOLINGS = ("last", "mean", "max")
+POOLINGS = ("last", "mean", "max", "attention")
 LINKS = ("identity", "sigmoid", "softmax")
 SOLVERS = ("adam", "adamw", "sgd", "rmsprop")
 N_STATE = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
@@ -36,19 +36,26 @@ class Spec:
     dropout: float = 0.0
     loss: str = "squared_error"
     cell: Cell = LSTM
+    embeddings: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def oracle(self) -> reference.Network:
         """The same network in NumPy."""
-        return reference.Network(self.input_size, self.hidden_sizes, self.n_outputs, self.pooling)
+        return reference.Network(
+            self.input_size, self.hidden_sizes, self.n_outputs, self.pooling, self.embeddings
+        )
 
     @property
     def n_parameters(self) -> int:
         """Size of the flat parameters."""
-        below = (self.input_size, *self.hidden_sizes)
+        widening = sum(size - 1 for _, _, size in self.embeddings)
+        below = (self.input_size + widening, *self.hidden_sizes)
         layers = [self.cell.arrays(i, h) for i, h in zip(below, self.hidden_sizes, strict=False)]
         stack = sum(math.prod(shape) for layer in layers for shape in layer.values())
-        return stack + self.n_outputs * (self.hidden_sizes[-1] + 1)
+        top = self.hidden_sizes[-1]
+        attention = top * (top + 2) if self.pooling == "attention" else 0
+        tables = sum(n_tokens * size for _, n_tokens, size in self.embeddings)
+        return stack + attention + self.n_outputs * (top + 1) + tables
 
     def network(self, dtype: Any, isa: str = "") -> Any:
         """The core's network, parameters unset."""
@@ -60,6 +67,7 @@ class Spec:
             link=self.link,
             dropout=self.dropout,
             cell=self.cell.core,
+            embeddings=list(self.embeddings),
             isa=isa,
         )
 
@@ -82,6 +90,9 @@ def draw_data(spec: Spec, lengths: Sequence[int], dtype: Any, seed: int = 0) -> 
     rng = np.random.default_rng([seed, len(lengths)])
     shape = (len(lengths), spec.n_outputs)
     sequences = [rng.standard_normal((t, spec.input_size)).astype(dtype) for t in lengths]
+    for sequence in sequences:
+        for column, n_tokens, _ in spec.embeddings:
+            sequence[:, column] = rng.integers(0, n_tokens, len(sequence))
     if spec.loss == "softmax_cross_entropy":
         targets: Array = rng.integers(0, spec.n_outputs, len(lengths)).astype(np.intp)
     elif spec.loss == "sigmoid_cross_entropy":

@@ -1,6 +1,7 @@
 """The oracle: an LSTM network in float64 NumPy that every numerical test compares with.
 
-It is written to be read and shares no code with the library, not even the packing. It is itself
+It is written to be read and shares no code with the library, not even the packing
+(`reference_packing`). Attention and embeddings stand in `reference_heads`. It is itself
 checked against finite differences and, where torch is installed, against torch
 (``core/test_oracle.py``), and the tests check that they would notice if it were wrong:
 ``core/test_mutants.py`` breaks it in single places and demands that the comparison fails.
@@ -12,13 +13,22 @@ step t, and packed rows run over the steps, then over the sequences alive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-
-Array = npt.NDArray[Any]
+from reference_heads import (
+    Attention,
+    Table,
+    attend_backward,
+    attend_forward,
+    embed_backward,
+    embed_forward,
+)
+from reference_packing import Array as Array
+from reference_packing import active_counts as active_counts
+from reference_packing import pack, steps, unpack
+from reference_packing import packed_order as packed_order
 
 
 class Weights(NamedTuple):
@@ -37,45 +47,6 @@ class Stash(NamedTuple):
     c_in: Array
     c: Array
     gates: Array
-
-
-# --- packing -------------------------------------------------------------------------------------
-
-
-def packed_order(lengths: Sequence[int]) -> Array:
-    """Indices that put sequences in packed order: longest first, equal lengths as they came."""
-    return np.array(sorted(range(len(lengths)), key=lambda n: -lengths[n]), dtype=np.intp)
-
-
-def active_counts(lengths: Sequence[int]) -> Array:
-    """(T,) how many sequences are alive at each step."""
-    return np.array(
-        [sum(length > t for length in lengths) for t in range(max(lengths, default=0))], np.intp
-    )
-
-
-def steps(n_active: Array) -> Iterator[tuple[int, slice]]:
-    """The number of sequences alive and their packed rows, step by step."""
-    start = 0
-    for n in n_active.tolist():
-        yield n, slice(start, start + n)
-        start += n
-
-
-def pack(sequences: Sequence[Array]) -> Array:
-    """Packed rows (R, F) of sequences (T_n, F) that are already in packed order."""
-    n_active = active_counts([len(sequence) for sequence in sequences])
-    rows = [sequences[n][t] for t, alive in enumerate(n_active) for n in range(alive)]
-    return np.stack(rows) if rows else np.empty((0, sequences[0].shape[1] if sequences else 0))
-
-
-def unpack(rows: Array, n_active: Array, n_sequences: int) -> list[Array]:
-    """The sequences (T_n, F) of packed rows, in packed order."""
-    parts: list[list[Array]] = [[] for _ in range(n_sequences)]
-    for alive, where in steps(n_active):
-        for n, row in zip(range(alive), rows[where], strict=True):
-            parts[n].append(row)
-    return [np.array(part).reshape(len(part), rows.shape[1]) for part in parts]
 
 
 # --- the LSTM ------------------------------------------------------------------------------------
@@ -243,15 +214,21 @@ def link_forward(link: str, z: Array) -> Array:
 
 
 class Network(NamedTuple):
-    """Stack of LSTM layers, pooling, dense head; parameters in one flat vector (P,)."""
+    """Embeddings, stack of LSTM layers, pooling, dense head; parameters in one flat vector (P,).
+
+    An embedding is a column of x, its number of tokens, and the size of what becomes of them.
+    """
 
     input_size: int
     hidden_sizes: tuple[int, ...]
     n_outputs: int
     pooling: str = "last"
+    embeddings: tuple[tuple[int, int, int], ...] = ()
 
-    def split(self, parameters: Array) -> tuple[list[Weights], Array, Array]:
-        """The layers' weights, head_weight (K, H) and head_bias (K,), in float64."""
+    def split(
+        self, parameters: Array
+    ) -> tuple[list[Weights], Attention | None, Array, Array, list[Table]]:
+        """The layers' weights, attention's, head_weight (K, H), head_bias (K,), the tables."""
         taken = 0
 
         def take(*shape: int) -> Array:
@@ -259,20 +236,28 @@ class Network(NamedTuple):
             taken += int(np.prod(shape))
             return parameters[taken - int(np.prod(shape)) : taken].reshape(shape).astype(np.float64)
 
-        layers, below = [], self.input_size
+        layers, below = [], self.input_size + sum(size - 1 for _, _, size in self.embeddings)
         for h in self.hidden_sizes:
             layers.append(Weights(take(4 * h, below), take(4 * h, h), take(4 * h)))
             below = h
+        attention = None
+        if self.pooling == "attention":
+            attention = Attention(take(below, below), take(below), take(below))
         head = take(self.n_outputs, below), take(self.n_outputs)
+        tables = [Table(column, take(n, size)) for column, n, size in self.embeddings]
         assert taken == len(parameters)
-        return layers, *head
+        return layers, attention, *head, tables
 
     def outputs(self, parameters: Array, x: Array, n_active: Array, n_sequences: int) -> Array:
         """(N, K) before the link."""
-        layers, head_weight, head_bias = self.split(parameters)
+        layers, attention, head_weight, head_bias, tables = self.split(parameters)
         zeros = [np.zeros((n_sequences, h)) for h in self.hidden_sizes]
-        y, *_ = stack_forward(layers, x, n_active, zeros, zeros)
-        return pool_forward(self.pooling, y, n_active, n_sequences) @ head_weight.T + head_bias
+        y, *_ = stack_forward(layers, embed_forward(tables, x), n_active, zeros, zeros)
+        if attention is None:
+            pooled = pool_forward(self.pooling, y, n_active, n_sequences)
+        else:
+            pooled = attend_forward(attention, y, n_active, n_sequences)
+        return pooled @ head_weight.T + head_bias
 
     def loss_and_gradient(
         self,
@@ -292,17 +277,27 @@ class Network(NamedTuple):
         goes into the head.
         """
         n = len(targets)
-        layers, head_weight, head_bias = self.split(parameters)
+        layers, attention, head_weight, head_bias, tables = self.split(parameters)
         zeros = [np.zeros((n, h)) for h in self.hidden_sizes]
-        y, _, _, stashes = stack_forward(layers, x, n_active, zeros, zeros, masks)
+        inputs = embed_forward(tables, x)
+        y, _, _, stashes = stack_forward(layers, inputs, n_active, zeros, zeros, masks)
         mask = 1.0 if masks is None else masks[-1]
-        pooled = pool_forward(self.pooling, y, n_active, n) * mask
+        if attention is None:
+            pooled = pool_forward(self.pooling, y, n_active, n) * mask
+        else:
+            pooled = attend_forward(attention, y, n_active, n) * mask
         each, dz = loss_forward(loss, pooled @ head_weight.T + head_bias, targets, huber_delta)
         weight = np.ones(n) if sample_weight is None else sample_weight
         dz = dz * (weight / weight.sum())[:, None]
-        dy = pool_backward(self.pooling, y, n_active, dz @ head_weight * mask)
-        *_, gradients = stack_backward(layers, stashes, n_active, dy, zeros, zeros, masks)
-        parts = [part for layer in gradients for part in layer] + [dz.T @ pooled, dz.sum(axis=0)]
+        dpooled = dz @ head_weight * mask
+        of_attention: Sequence[Array] = ()
+        if attention is None:
+            dy = pool_backward(self.pooling, y, n_active, dpooled)
+        else:
+            dy, of_attention = attend_backward(attention, y, n_active, dpooled)
+        dx, *_, gradients = stack_backward(layers, stashes, n_active, dy, zeros, zeros, masks)
+        parts = [part for layer in gradients for part in layer] + [*of_attention]
+        parts += [dz.T @ pooled, dz.sum(axis=0), *embed_backward(tables, x, dx)]
         mean_loss = float(np.average(each, weights=weight))
         return mean_loss, np.concatenate([part.ravel() for part in parts])
 

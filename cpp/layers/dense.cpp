@@ -68,10 +68,12 @@ void Dense<Scalar>::forward(const Scalar* features, Scalar* scores, Index rows) 
 }
 
 template <class Scalar>
-void Dense<Scalar>::backward(const Scalar* dscores, Scalar* dfeatures, Index rows) const noexcept {
+void Dense<Scalar>::backward(const Scalar* dscores, Scalar* dfeatures, Index rows,
+                             bool accumulate) const noexcept {
   PanelGemm<Scalar> product = rows_product(dscores, padded_outputs(), n_outputs_, rows);
   product.panels = backward_panels_.data();
   product.n_output_blocks = n_feature_blocks_;
+  product.accumulate = accumulate;
   product.c = dfeatures;
   product.c_row_stride = padded_features();
   kernels_->panel_gemm(product);
@@ -82,10 +84,16 @@ void Dense<Scalar>::weight_gradients(const Scalar* features, const Scalar* dscor
                                      Scalar* gradient_panels, Scalar* gradient,
                                      Workers& workers) const noexcept {
   constexpr Index kColumns = 24;  // at least four tiles for each thread
-  const Index columns = n_features_ + 1;
-  workers.each_range(columns, kColumns, [&](Index begin, Index end) {
+  workers.each_range(n_features_ + 1, kColumns, [&](Index begin, Index end) {
     gradient_columns(features, dscores, rows, gradient_panels, begin, end);
   });
+  unpack_gradient(gradient_panels, gradient);
+}
+
+template <class Scalar>
+void Dense<Scalar>::unpack_gradient(const Scalar* gradient_panels,
+                                    Scalar* gradient) const noexcept {
+  const Index columns = n_features_ + 1;
   for (Index out = 0; out < n_outputs_; ++out) {
     for (Index k = 0; k < n_features_; ++k) {
       gradient[out * n_features_ + k] =

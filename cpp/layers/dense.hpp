@@ -22,20 +22,23 @@ class Dense {
   void reserve_panels();
   void pack(const Scalar* parameters) noexcept;
 
-  // Rows of features (.., F padded to B) to rows of scores (.., K padded to B), and back.
+  // Rows of features (.., F padded to B) to rows of scores (.., K padded to B), and back: dfeatures
+  // is written, or added to.
   void forward(const Scalar* features, Scalar* scores, Index rows) const noexcept;
-  void backward(const Scalar* dscores, Scalar* dfeatures, Index rows) const noexcept;
+  void backward(const Scalar* dscores, Scalar* dfeatures, Index rows,
+                bool accumulate = false) const noexcept;
 
   // The gradient of the parameters, each element summed over all rows in ascending order.
   Index gradient_panel_size() const noexcept { return (n_features_ + 1) * padded_outputs(); }
   void weight_gradients(const Scalar* features, const Scalar* dscores, Index rows,
                         Scalar* gradient_panels, Scalar* gradient, Workers& workers) const noexcept;
-
- private:
-  // Columns [begin, end) of the gradient panels.
+  // The same in two steps: columns [begin, end) of the F + 1 of the gradient panels, the last of
+  // them that of b; and from whole panels to the gradient.
   void gradient_columns(const Scalar* features, const Scalar* dscores, Index rows,
                         Scalar* gradient_panels, Index begin, Index end) const noexcept;
+  void unpack_gradient(const Scalar* gradient_panels, Scalar* gradient) const noexcept;
 
+ private:
   Index n_features_;
   Index n_outputs_;
   Index n_feature_blocks_;

@@ -34,7 +34,6 @@ void PackedBatch::assign(const Index* n_active, Index n_steps, Index n_sequences
   std::fill(length_.begin(), length_.begin() + alive_before, n_steps);
   first_sequence_ = 0;
   whole_row_.clear();
-  stands_apart_ = false;
 }
 
 void PackedBatch::assign_part(const PackedBatch& whole, Index n_begin, Index n_end) {

@@ -47,9 +47,6 @@ class PackedBatch {
     return is_part() ? whole_row_[static_cast<std::size_t>(t)] : offset(t);
   }
   Index first_sequence() const noexcept { return first_sequence_; }
-  // Whether inputs, and their gradients, are rows of this part alone and not of the whole batch.
-  void stand_apart() noexcept { stands_apart_ = true; }
-  bool stands_apart() const noexcept { return stands_apart_; }
 
   // The sequences [n_begin, n_end) of another batch.
   void assign_part(const PackedBatch& whole, Index n_begin, Index n_end);
@@ -65,7 +62,6 @@ class PackedBatch {
   std::vector<Index> length_;
   Index first_sequence_ = 0;
   std::vector<Index> whole_row_;
-  bool stands_apart_ = false;
 };
 
 // Runs body(n_begin, n_end) for runs of sequences, one for each worker. Nothing is allocated where

@@ -10,8 +10,9 @@ Pooling pooling_from_name(std::string_view name) {
   if (name == "last") return Pooling::kLast;
   if (name == "mean") return Pooling::kMean;
   if (name == "max") return Pooling::kMax;
+  if (name == "attention") return Pooling::kAttention;
   throw std::invalid_argument("pooling is '" + std::string(name) +
-                              "'; expected 'last', 'mean' or 'max'");
+                              "'; expected 'last', 'mean', 'max' or 'attention'");
 }
 
 namespace {
@@ -66,6 +67,8 @@ void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* hi
       case Pooling::kMax:
         max_of(batch, history, width, to, argmax + n * width, n);
         break;
+      case Pooling::kAttention:
+        break;
     }
   }
 }
@@ -106,6 +109,8 @@ void pooling_step(Pooling pooling, const Scalar* h, Index width, Index n_steps, 
         if (n_steps == 1 || is_higher(h[j], pooled[j])) pooled[j] = h[j];
       }
       std::copy_n(pooled, width, features);
+      break;
+    case Pooling::kAttention:
       break;
   }
 }

@@ -1,4 +1,5 @@
-// A ragged sequence of hidden states becomes one vector: its last state, its mean or its maximum.
+// A ragged sequence of hidden states becomes one vector: its last state, its mean or its maximum,
+// or by attention, which has parameters and a file of its own (attention.hpp).
 #pragma once
 
 #include <cstdint>
@@ -8,15 +9,15 @@
 
 namespace lstmcore {
 
-enum class Pooling : std::uint8_t { kLast, kMean, kMax };
+enum class Pooling : std::uint8_t { kLast, kMean, kMax, kAttention };
 
-// "last", "mean" or "max"; throws std::invalid_argument for anything else.
+// "last", "mean", "max" or "attention"; throws std::invalid_argument for anything else.
 Pooling pooling_from_name(std::string_view name);
 
-// For the sequences [n_begin, n_end). `history` (N + R, width) with the initial states first;
-// pooled (N, width). An empty sequence pools to its initial state (last) or to 0 (mean, max). For
-// kMax, `argmax` (N, width) keeps the step of the first maximum; a NaN wins, so that it stays
-// visible.
+// All but kAttention, for the sequences [n_begin, n_end). `history` (N + R, width) with the initial
+// states first; pooled (N, width). An empty sequence pools to its initial state (last) or to 0
+// (mean, max). For kMax, `argmax` (N, width) keeps the step of the first maximum; a NaN wins, so
+// that it stays visible.
 template <class Scalar>
 void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* history, Index width,
                      Scalar* pooled, std::int32_t* argmax, Index n_begin, Index n_end) noexcept;

@@ -78,9 +78,9 @@ void RecurrentStack<Scalar>::clear(StackGradients<Scalar>& sums, Scalar* gradien
 
 template <class Scalar>
 BatchRows<const Scalar> RecurrentStack<Scalar>::layer_input(
-    Index l, const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+    Index l, const PackedBatch& batch, const BatchRows<const Scalar>& x, const Dropout& dropout,
     const StackWorkspace<Scalar>& w) const noexcept {
-  if (l == 0) return {x, input_size(), !batch.stands_apart()};
+  if (l == 0) return x;
   const RecurrentLayer<Scalar>& below = layer(l - 1);
   const auto index = static_cast<std::size_t>(l);
   const Scalar* input =
@@ -124,9 +124,10 @@ void RecurrentStack<Scalar>::drop_input_gradient(Index l, const PackedBatch& bat
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::forward_apart(const PackedBatch& batch, const Scalar* x,
-                                           const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                           Index n_begin, Index n_end) const noexcept {
+void RecurrentStack<Scalar>::forward_apart(const PackedBatch& batch,
+                                           const BatchRows<const Scalar>& x, const Dropout& dropout,
+                                           StackWorkspace<Scalar>& w, Index n_begin,
+                                           Index n_end) const noexcept {
   for (Index l = 0; l < n_layers(); ++l) {
     drop_input(l, batch, dropout, w, n_begin, n_end);
     layer(l).forward(batch, layer_input(l, batch, x, dropout, w),
@@ -148,7 +149,8 @@ bool RecurrentStack<Scalar>::works_together(const PackedBatch& batch,
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch, const Scalar* x,
+void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch,
+                                              const BatchRows<const Scalar>& x,
                                               const Dropout& dropout, StackWorkspace<Scalar>& w,
                                               Workers& workers) const {
   const Index N = batch.n_sequences();
@@ -165,11 +167,11 @@ void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch, const Sc
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
-                                      const BatchRows<const Scalar>& dy, Scalar* dx,
-                                      const Dropout& dropout, StackWorkspace<Scalar>& w,
-                                      StackGradients<Scalar>* sums, Workers& workers,
-                                      const GradientNorms* norms) const {
+void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
+                                      const BatchRows<const Scalar>& dy,
+                                      const BatchRows<Scalar>& dx, const Dropout& dropout,
+                                      StackWorkspace<Scalar>& w, StackGradients<Scalar>* sums,
+                                      Workers& workers, const GradientNorms* norms) const {
   const bool together = works_together(batch, workers.size());
   BatchRows<const Scalar> dy_here = dy;
   Index offset = n_parameters_;
@@ -177,9 +179,9 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
     const RecurrentLayer<Scalar>& here = layer(l);
     auto& memory = w.layers[static_cast<std::size_t>(l)];
     const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
-    Scalar* dx_data = l == 0 ? dx : w.dx[static_cast<std::size_t>(l)].data();
-    const BatchRows<Scalar> dx_here{dx_data, round_up(here.input_size(), kBlock<Scalar>),
-                                    l == 0 && !batch.stands_apart()};
+    const Index stride = round_up(here.input_size(), kBlock<Scalar>);
+    const BatchRows<Scalar> dx_here =
+        l == 0 ? dx : BatchRows<Scalar>{w.dx[static_cast<std::size_t>(l)].data(), stride, false};
     Index t_end = batch.n_steps();
     const bool noted = norms != nullptr && norms->layer == l;
     while (t_end > 0) {
@@ -209,10 +211,10 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const Scalar* x,
     }
     if (l > 0 && dropout.active()) {
       workers.each_range(batch.n_sequences(), 1, [&](Index n_begin, Index n_end) {
-        drop_input_gradient(l, batch, dropout, dx_data, n_begin, n_end);
+        drop_input_gradient(l, batch, dropout, dx_here.data, n_begin, n_end);
       });
     }
-    dy_here = {dx_data, dx_here.stride, false};
+    dy_here = {dx_here.data, dx_here.stride, false};
   }
   if (sums != nullptr) sums->begun = true;
 }

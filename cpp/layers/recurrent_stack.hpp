@@ -59,9 +59,9 @@ class RecurrentStack {
   std::vector<Index> gradient_parts(const PackedBatch& batch) const;
 
   // All layers and steps of a part: before(n_begin, n_end) sets the initial states of some
-  // sequences, after(n_begin, n_end) finds them done. x (R, I) of the whole batch.
+  // sequences, after(n_begin, n_end) finds them done. x (R, I).
   template <class Before, class After>
-  void forward(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
+  void forward(const PackedBatch& batch, const BatchRows<const Scalar>& x, const Dropout& dropout,
                StackWorkspace<Scalar>& w, Workers& workers, Before&& before, After&& after) const {
     if (works_together(batch, workers.size())) {
       before(Index{0}, batch.n_sequences());
@@ -78,12 +78,12 @@ class RecurrentStack {
   // Nothing is added up yet; `gradient` is what get_gradients will be given.
   void clear(StackGradients<Scalar>& sums, Scalar* gradient) const noexcept;
   // From the state gradients in w and dy (R, Hp of the top layer, or null) to dx (R, I padded to
-  // the block, of the whole batch, or null), and added to the sums, unless they are null. One
-  // worker for a part. With `norms` it stops below the layer that they are of.
-  void backward(const PackedBatch& batch, const Scalar* x, const BatchRows<const Scalar>& dy,
-                Scalar* dx, const Dropout& dropout, StackWorkspace<Scalar>& w,
-                StackGradients<Scalar>* sums, Workers& workers,
-                const GradientNorms* norms = nullptr) const;
+  // the block, or null), and added to the sums, unless they are null. One worker for a part. With
+  // `norms` it stops below the layer that they are of.
+  void backward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
+                const BatchRows<const Scalar>& dy, const BatchRows<Scalar>& dx,
+                const Dropout& dropout, StackWorkspace<Scalar>& w, StackGradients<Scalar>* sums,
+                Workers& workers, const GradientNorms* norms = nullptr) const;
   // The gradient of the parameters: the sum over the parts, in their order.
   void get_gradients(const std::vector<StackGradients<Scalar>*>& parts, Scalar* gradient,
                      Workers& workers) const;
@@ -95,10 +95,11 @@ class RecurrentStack {
   // Whether all workers should go through a part together, step by step, and not each with
   // sequences of its own. The bits are the same.
   bool works_together(const PackedBatch& batch, int n_threads) const noexcept;
-  void forward_together(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
-                        StackWorkspace<Scalar>& w, Workers& workers) const;
-  void forward_apart(const PackedBatch& batch, const Scalar* x, const Dropout& dropout,
-                     StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  void forward_together(const PackedBatch& batch, const BatchRows<const Scalar>& x,
+                        const Dropout& dropout, StackWorkspace<Scalar>& w, Workers& workers) const;
+  void forward_apart(const PackedBatch& batch, const BatchRows<const Scalar>& x,
+                     const Dropout& dropout, StackWorkspace<Scalar>& w, Index n_begin,
+                     Index n_end) const noexcept;
   double weight_bytes() const noexcept { return multiply_adds_per_row() * sizeof(Scalar); }
   // Whether the gradient is as large that a batch is one part, and nothing is copied.
   bool sums_directly() const noexcept { return weight_bytes() > kLargeWeights; }
@@ -107,8 +108,8 @@ class RecurrentStack {
                   StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   void drop_input_gradient(Index l, const PackedBatch& batch, const Dropout& dropout, Scalar* dx,
                            Index n_begin, Index n_end) const noexcept;
-  BatchRows<const Scalar> layer_input(Index l, const PackedBatch& batch, const Scalar* x,
-                                      const Dropout& dropout,
+  BatchRows<const Scalar> layer_input(Index l, const PackedBatch& batch,
+                                      const BatchRows<const Scalar>& x, const Dropout& dropout,
                                       const StackWorkspace<Scalar>& w) const noexcept;
 
   static constexpr double kLargeWeights = 4 << 20;  // bytes

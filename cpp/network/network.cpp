@@ -36,16 +36,23 @@ template <class Scalar>
 Network<Scalar>::Network(const NetworkSpec& spec, const Kernels& kernels)
     : spec_(spec),
       kernels_(&kernels),
+      embeddings_(spec.n_columns(), spec.embeddings),
       stack_(spec.stack, kernels.table<Scalar>()),
       head_(stack_.output_size(), spec.n_outputs, kernels.table<Scalar>()) {
   stack_.reserve_panels();
+  if (spec.pooling == Pooling::kAttention) {
+    attention_.emplace(stack_.output_size(), kernels.table<Scalar>());
+    attention_->reserve_panels();
+  }
   head_.reserve_panels();
 }
 
 template <class Scalar>
 void Network<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept {
   stack_.pack(parameters, workers);
-  head_.pack(parameters + stack_.n_parameters());
+  if (attention_) attention_->pack(parameters + stack_.n_parameters());
+  head_.pack(parameters + head_offset());
+  use_tables(parameters + table_offset());
 }
 
 template <class Scalar>
@@ -57,6 +64,10 @@ void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vecto
   for (PartMemory<Scalar>& m : w.memories) {
     for (const NetworkPart<Scalar>& part : w.parts) {
       stack_.reserve(m.stack, part.batch, keep, dropout);
+      if (attention_) attention_->reserve(m.attention, part.batch);
+      if (embeddings_.any()) {
+        m.inputs.reserve(checked_product(part.batch.n_rows(), embeddings_.output_size()));
+      }
       if (!keep) continue;
       stack_.reserve_gradients(m.stack, part.batch);
       if (spec_.pooling == Pooling::kLast) continue;
@@ -78,15 +89,23 @@ void Network<Scalar>::reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dr
                                            int n_threads) const {
   const Index N = w.batch.n_sequences();
   assign_parts(w, stack_.gradient_parts(w.batch), true, dropout, n_threads);
-  for (NetworkPart<Scalar>& part : w.parts) stack_.reserve_sums(part.sums, n_threads);
+  const Index inputs_stride = round_up(embeddings_.output_size(), kBlock<Scalar>);
+  for (NetworkPart<Scalar>& part : w.parts) {
+    stack_.reserve_sums(part.sums, n_threads);
+    if (attention_) part.attention_sums.reserve(attention_->gradient_size());
+    if (embeddings_.any()) {
+      part.dinputs.reserve(checked_product(part.batch.n_rows(), inputs_stride));
+    }
+  }
   w.dscores.reserve(checked_product(N, padded_outputs()));
   w.dpooled.reserve(checked_product(N, width()));
   w.head_gradient_panels.reserve(head_.gradient_panel_size());
 }
 
 template <class Scalar>
-void Network<Scalar>::start(const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
-                            Index n_end) const noexcept {
+void Network<Scalar>::start(const Scalar* x, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
+                            Index n_begin, Index n_end) const noexcept {
+  if (embeddings_.any()) embeddings_.embed_part(x, part.batch, n_begin, n_end, m.inputs.data());
   for (Index l = 0; l < stack_.n_layers(); ++l) {
     stack_.layer(l).set_initial_state(m.stack.layers[static_cast<std::size_t>(l)], part.batch,
                                       nullptr, nullptr, n_begin, n_end);
@@ -99,8 +118,12 @@ void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
                             Index n_end) const noexcept {
   const Index first = part.batch.first_sequence();
   Scalar* pooled = w.pooled.data() + first * width();
-  pooling_forward(spec_.pooling, part.batch, m.stack.layers.back().h.data(), width(), pooled,
-                  w.argmax.data() + first * width(), n_begin, n_end);
+  if (attention_) {
+    attention_->forward(part.batch, top_output(part, m), m.attention, pooled, n_begin, n_end);
+  } else {
+    pooling_forward(spec_.pooling, part.batch, m.stack.layers.back().h.data(), width(), pooled,
+                    w.argmax.data() + first * width(), n_begin, n_end);
+  }
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
       Scalar* row = pooled + n * width();
@@ -125,8 +148,13 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
       dropout.of_part(first).apply(n, stack_.n_layers(), 0, width(), row, row);
     }
   }
-  pooling_backward(spec_.pooling, part.batch, dpooled, width(), w.argmax.data() + first * width(),
-                   m.dy.data(), n_begin, n_end);
+  if (attention_) {
+    attention_->backward(part.batch, top_output(part, m), dpooled, m.attention, m.dy.data(),
+                         n_begin, n_end);
+  } else {
+    pooling_backward(spec_.pooling, part.batch, dpooled, width(), w.argmax.data() + first * width(),
+                     m.dy.data(), n_begin, n_end);
+  }
   for (Index l = 0; l < stack_.n_layers(); ++l) {
     stack_.layer(l).set_state_gradient(m.stack.layers[static_cast<std::size_t>(l)], part.batch,
                                        nullptr, nullptr, n_begin, n_end);
@@ -138,14 +166,37 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
 }
 
 template <class Scalar>
-void Network<Scalar>::get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient,
+void Network<Scalar>::get_gradients(const Scalar* x, NetworkWorkspace<Scalar>& w, Scalar* gradient,
                                     Workers& workers) const {
   std::vector<StackGradients<Scalar>*> parts;
   parts.reserve(w.parts.size());
   for (NetworkPart<Scalar>& part : w.parts) parts.push_back(&part.sums);
   stack_.get_gradients(parts, gradient, workers);
   head_.weight_gradients(w.pooled.data(), w.dscores.data(), w.batch.n_sequences(),
-                         w.head_gradient_panels.data(), gradient + stack_.n_parameters(), workers);
+                         w.head_gradient_panels.data(), gradient + head_offset(), workers);
+  if (attention_) {
+    std::vector<Scalar*> sums;
+    sums.reserve(w.parts.size());
+    for (NetworkPart<Scalar>& part : w.parts) sums.push_back(part.attention_sums.data());
+    attention_->get_gradient(sums, gradient + stack_.n_parameters(), workers);
+  }
+  if (embeddings_.any()) get_table_gradients(x, w, gradient + table_offset(), workers);
+}
+
+template <class Scalar>
+void Network<Scalar>::get_table_gradients(const Scalar* x, NetworkWorkspace<Scalar>& w,
+                                          Scalar* gradient, Workers& workers) const noexcept {
+  constexpr Index kElements = 8192;
+  workers.each_range(embeddings_.n_parameters(), kElements, [&](Index begin, Index end) {
+    std::fill(gradient + begin, gradient + end, Scalar{0});
+  });
+  // Each thread has some columns: rows of one token may stand in any part.
+  workers.each_range(embeddings_.largest_size(), kBlock<Scalar>, [&](Index begin, Index end) {
+    for (NetworkPart<Scalar>& part : w.parts) {
+      const BatchRows<Scalar> rows = dinputs(nullptr, part);
+      embeddings_.add_gradient(x, part.batch, rows.data, rows.stride, begin, end, gradient);
+    }
+  });
 }
 
 template <class Scalar>
@@ -166,16 +217,46 @@ void Network<Scalar>::predict(const Scalar* x, bool with_link, int n_threads,
 }
 
 template <class Scalar>
+void Network<Scalar>::attention(const Scalar* x, int n_threads, NetworkWorkspace<Scalar>& w,
+                                Scalar* weights) const {
+  const int threads = useful_threads(
+      stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows()), n_threads);
+  reserve(w, threads);
+  const auto run = [&](NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& its_workers) {
+    const Index first = part.batch.first_sequence();
+    forward_part(x, Dropout{}, w, part, m, its_workers, [&](Index n_begin, Index n_end) {
+      attention_->get_weights(part.batch, m.attention, weights, n_begin - first, n_end - first);
+    });
+  };
+  run_with_workers(threads,
+                   [&](Workers& workers) { each_part(w.parts, w.memories, workers, run); });
+}
+
+template <class Scalar>
+Index Network<Scalar>::carried_size() const noexcept {
+  return stack_.output_size() + (attention_ ? Attention<Scalar>::kCarried : Index{0});
+}
+
+template <class Scalar>
 void Network<Scalar>::predict_step(const Scalar* h, const Index* n_steps, Index n_sequences,
                                    bool with_link, NetworkWorkspace<Scalar>& w, Scalar* pooled,
                                    Scalar* outputs) const {
   const Index H = stack_.output_size();
   const Index K = spec_.n_outputs;
+  const Index carried = carried_size();
+  Scalar* row = w.dpooled.reserve_zeroed(2 * width());
   Scalar* features = w.pooled.reserve_zeroed(checked_product(n_sequences, width()));
   Scalar* scores = w.scores.reserve(checked_product(n_sequences, padded_outputs()));
   run_with_workers(1, [&](Workers&) {
     for (Index n = 0; n < n_sequences; ++n) {
-      pooling_step(spec_.pooling, h + n * H, H, n_steps[n], pooled + n * H, features + n * width());
+      if (attention_) {
+        std::copy_n(h + n * H, H, row);
+        attention_->step(row, n_steps[n], row + width(), pooled + n * carried,
+                         features + n * width());
+      } else {
+        pooling_step(spec_.pooling, h + n * H, H, n_steps[n], pooled + n * H,
+                     features + n * width());
+      }
     }
     head_.forward(features, scores, n_sequences);
     for (Index n = 0; n < n_sequences; ++n) {

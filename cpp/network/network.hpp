@@ -1,12 +1,15 @@
-// Recurrent stack → pooling → dense head → link: the network behind the estimators.
+// Embeddings → recurrent stack → pooling → dense head → link: the network behind the estimators.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "kernels/dispatch.hpp"
+#include "layers/attention.hpp"
 #include "layers/dense.hpp"
+#include "layers/embedding.hpp"
 #include "layers/pooling.hpp"
 #include "layers/recurrent_stack.hpp"
 
@@ -23,11 +26,19 @@ template <class Scalar>
 void apply_link(Link link, Scalar* scores, Index n_outputs) noexcept;
 
 struct NetworkSpec {
-  StackSpec stack;
+  StackSpec stack;  // reads embeddings in place of tokens; with_dx where there are some
   Index n_outputs = 0;
   Pooling pooling = Pooling::kLast;
   Link link = Link::kIdentity;
   double dropout = 0.0;  // between layers and before the head, in training
+  std::vector<EmbeddingSpec> embeddings = {};
+
+  // Columns of x.
+  Index n_columns() const noexcept {
+    Index n = stack.input_size;
+    for (const EmbeddingSpec& each : embeddings) n -= each.size - 1;
+    return n;
+  }
 };
 
 // What stays of a part of a batch when it has been worked on.
@@ -35,13 +46,17 @@ template <class Scalar>
 struct NetworkPart {
   PackedBatch batch;
   StackGradients<Scalar> sums;
+  AlignedBuffer<Scalar> attention_sums;
+  AlignedBuffer<Scalar> dinputs;  // (R, E padded to the block) where there are embeddings
 };
 
 // What it leaves to the next one.
 template <class Scalar>
 struct PartMemory {
   StackWorkspace<Scalar> stack;
-  AlignedBuffer<Scalar> dy;  // (R, Hp) of mean and max pooling
+  AttentionWorkspace<Scalar> attention;
+  AlignedBuffer<Scalar> inputs;  // (R, E) where there are embeddings
+  AlignedBuffer<Scalar> dy;      // (R, Hp) of all poolings but last
 };
 
 template <class Scalar>
@@ -67,11 +82,16 @@ class Network {
 
   const NetworkSpec& spec() const noexcept { return spec_; }
   const Kernels& kernels() const noexcept { return *kernels_; }
-  Index n_parameters() const noexcept { return stack_.n_parameters() + head_.n_parameters(); }
+  Index n_parameters() const noexcept { return table_offset() + embeddings_.n_parameters(); }
+  const Embeddings<Scalar>& embeddings() const noexcept { return embeddings_; }
   const RecurrentStack<Scalar>& stack() const noexcept { return stack_; }
   Index padded_outputs() const noexcept { return head_.padded_outputs(); }
 
+  // The tables of embeddings, the last of the parameters, are not copied: they are read there until
+  // others are.
   void pack(const Scalar* parameters, Workers& workers) noexcept;
+  void use_tables(const Scalar* tables) noexcept { embeddings_.use(tables); }
+  Index table_offset() const noexcept { return head_offset() + head_.n_parameters(); }
 
   // Memory for w.batch and that many threads: in inference, or for the gradient.
   void reserve(NetworkWorkspace<Scalar>& w, int n_threads) const;
@@ -103,19 +123,29 @@ class Network {
         compare(n_begin, n_end);
         backward_head(dropout, w, part, m, n_begin - first, n_end - first);
       });
-      stack_.backward(part.batch, x, dy(m), dx, dropout.of_part(first), m.stack, sums, its_workers,
-                      norms);
+      if (attention_) {
+        attention_->finish_backward(part.batch, top_output(part, m), m.attention, m.dy.data(),
+                                    sums == nullptr ? nullptr : part.attention_sums.data(),
+                                    its_workers);
+      }
+      stack_.backward(part.batch, inputs(x, m), dy(m), dinputs(dx, part), dropout.of_part(first),
+                      m.stack, sums, its_workers, norms);
     };
     each_part(w.parts, w.memories, workers, run);
-    if (gradient != nullptr) get_gradients(w, gradient, workers);
+    if (gradient != nullptr) get_gradients(x, w, gradient, workers);
   }
 
   // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
   void predict(const Scalar* x, bool with_link, int n_threads, NetworkWorkspace<Scalar>& w,
                Scalar* outputs) const;
 
+  // The weights (R) of attention pooling.
+  void attention(const Scalar* x, int n_threads, NetworkWorkspace<Scalar>& w,
+                 Scalar* weights) const;
+
   // What predict would put out after one more step: from the hidden states h (N, H) of the top
-  // layer after it, the number of steps so far, and what pooling carries along, pooled (N, H).
+  // layer after it, the number of steps so far, and what pooling carries along, pooled (N, C).
+  Index carried_size() const noexcept;
   void predict_step(const Scalar* h, const Index* n_steps, Index n_sequences, bool with_link,
                     NetworkWorkspace<Scalar>& w, Scalar* pooled, Scalar* outputs) const;
 
@@ -129,6 +159,24 @@ class Network {
 
  private:
   Index width() const noexcept { return stack_.padded_output_size(); }
+  Index head_offset() const noexcept {
+    return stack_.n_parameters() + (attention_ ? attention_->n_parameters() : Index{0});
+  }
+  const Scalar* top_output(const NetworkPart<Scalar>& part,
+                           const PartMemory<Scalar>& m) const noexcept {
+    return stack_.top().output(m.stack.layers.back(), part.batch);
+  }
+  // What the lowest layer reads, and the gradient of it: dx where that of x itself is asked for.
+  BatchRows<const Scalar> inputs(const Scalar* x, const PartMemory<Scalar>& m) const noexcept {
+    const Index E = embeddings_.output_size();
+    if (!embeddings_.any()) return {x, E, true};
+    return {m.inputs.data(), E, false};
+  }
+  BatchRows<Scalar> dinputs(Scalar* dx, NetworkPart<Scalar>& part) const noexcept {
+    const Index stride = round_up(embeddings_.output_size(), kBlock<Scalar>);
+    if (!embeddings_.any()) return {dx, stride, true};
+    return {part.dinputs.data(), stride, false};
+  }
   template <class AfterScores>
   void forward_part(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
                     NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& workers,
@@ -136,8 +184,8 @@ class Network {
     const Index first = part.batch.first_sequence();
     const Dropout its_dropout = dropout.of_part(first);
     stack_.forward(
-        part.batch, x, its_dropout, m.stack, workers,
-        [&](Index n_begin, Index n_end) { start(part, m, n_begin, n_end); },
+        part.batch, inputs(x, m), its_dropout, m.stack, workers,
+        [&](Index n_begin, Index n_end) { start(x, part, m, n_begin, n_end); },
         [&](Index n_begin, Index n_end) {
           score(its_dropout, w, part, m, n_begin, n_end);
           after_scores(first + n_begin, first + n_end);
@@ -145,16 +193,19 @@ class Network {
   }
   void assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds, bool keep,
                     const Dropout& dropout, int n_threads) const;
-  // For the sequences [n_begin, n_end) of a part: zero initial states; pooling and head; from
-  // w.dscores to the gradients of what the stack put out.
-  void start(const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+  // For the sequences [n_begin, n_end) of a part: inputs and zero initial states; pooling and head;
+  // from w.dscores to the gradients of what the stack put out.
+  void start(const Scalar* x, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
              Index n_end) const noexcept;
   void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
              PartMemory<Scalar>& m, Index n_begin, Index n_end) const noexcept;
   void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
                      const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
                      Index n_end) const noexcept;
-  void get_gradients(NetworkWorkspace<Scalar>& w, Scalar* gradient, Workers& workers) const;
+  void get_gradients(const Scalar* x, NetworkWorkspace<Scalar>& w, Scalar* gradient,
+                     Workers& workers) const;
+  void get_table_gradients(const Scalar* x, NetworkWorkspace<Scalar>& w, Scalar* gradient,
+                           Workers& workers) const noexcept;
   // The same where the gradient of the scores is given, to dx or norms.
   void differentiate_scores(const Scalar* x, const Scalar* dscores, int n_threads,
                             NetworkWorkspace<Scalar>& w, Scalar* dx,
@@ -166,7 +217,9 @@ class Network {
 
   NetworkSpec spec_;
   const Kernels* kernels_;
+  Embeddings<Scalar> embeddings_;
   RecurrentStack<Scalar> stack_;
+  std::optional<Attention<Scalar>> attention_;
   Dense<Scalar> head_;
 };
 

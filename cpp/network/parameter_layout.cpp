@@ -65,11 +65,21 @@ std::vector<ParameterEntry> stack_layout(const StackSpec& spec) {
   return layers_of(spec).entries();
 }
 
-std::vector<ParameterEntry> network_layout(const StackSpec& spec, Index n_outputs) {
-  Layout layout = layers_of(spec);
-  require_positive("n_outputs", n_outputs);
-  layout.add("head_weight", {n_outputs, spec.hidden_sizes.back()});
-  layout.add("head_bias", {n_outputs});
+std::vector<ParameterEntry> network_layout(const NetworkSpec& spec) {
+  const Embeddings<float> embeddings(spec.n_columns(), spec.embeddings);  // checks them
+  Layout layout = layers_of(spec.stack);
+  require_positive("n_outputs", spec.n_outputs);
+  const Index H = spec.stack.hidden_sizes.back();
+  if (spec.pooling == Pooling::kAttention) {
+    layout.add("attention_weight", {H, H});
+    layout.add("attention_bias", {H});
+    layout.add("attention_query", {H});
+  }
+  layout.add("head_weight", {spec.n_outputs, H});
+  layout.add("head_bias", {spec.n_outputs});
+  for (const EmbeddingSpec& each : spec.embeddings) {
+    layout.add("embedding_weight_" + std::to_string(each.column), {each.n_tokens, each.size});
+  }
   return std::move(layout).entries();
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "layers/stack_spec.hpp"
+#include "network/network.hpp"
 
 namespace lstmcore {
 
@@ -19,7 +19,9 @@ struct ParameterEntry {
 // std::invalid_argument for a size below 1 and std::length_error when the sizes overflow.
 std::vector<ParameterEntry> stack_layout(const StackSpec& spec);
 
-// The same, followed by head_weight (K, units that the stack puts out) and head_bias (K).
-std::vector<ParameterEntry> network_layout(const StackSpec& spec, Index n_outputs);
+// The same, followed by attention_weight (H, H), attention_bias (H) and attention_query (H) of
+// attention pooling, H being the units that the stack puts out; by head_weight (K, H) and head_bias
+// (K); and by embedding_weight_<column> (n_tokens, size).
+std::vector<ParameterEntry> network_layout(const NetworkSpec& spec);
 
 }  // namespace lstmcore

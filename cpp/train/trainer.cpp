@@ -118,7 +118,7 @@ TrainingSums Trainer<Scalar>::run(Scalar* parameters, Scalar* state,
     const Scalar* x = batches.x;
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
       const Batch batch = prepare_step(batches, b, x, targets, run, workers.size());
-      x += workspace_.batch.n_rows() * spec().stack.input_size;
+      x += workspace_.batch.n_rows() * spec().n_columns();
       network_.pack(parameters, workers);
       differentiate(batch, targets, gradient_.data(), workers);
       const double norm = std::sqrt(squared_norm_(gradient_.data(), P, workers));
@@ -146,7 +146,7 @@ TrainingSums Trainer<Scalar>::evaluate(const Scalar* parameters,
     const Scalar* x = batches.x;
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
       const Batch batch = prepare(batches, b, x, targets);
-      x += workspace_.batch.n_rows() * spec().stack.input_size;
+      x += workspace_.batch.n_rows() * spec().n_columns();
       network_.reserve(workspace_, workers.size());
       workspace_.dscores.reserve(
           checked_product(workspace_.batch.n_sequences(), network_.padded_outputs()));

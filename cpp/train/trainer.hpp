@@ -60,6 +60,7 @@ class Trainer {
   Index n_parameters() const noexcept { return network_.n_parameters(); }
   Index n_state() const noexcept { return optimizer_.n_state(); }
   const NetworkSpec& spec() const noexcept { return network_.spec(); }
+  const Network<Scalar>& network() const noexcept { return network_; }
   bool takes_labels() const noexcept { return loss_ == Loss::kSoftmaxCrossEntropy; }
 
   // One optimiser step per batch.

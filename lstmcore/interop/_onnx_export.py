@@ -142,6 +142,10 @@ def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
     g = GraphBuilder()
     spec = model._spec
     check_options(spec.cell, "ONNX")
+    if spec.pooling == "attention" or spec.embeddings:
+        raise ValueError(
+            'An estimator with pooling="attention" or embedding_size can\'t be exported to ONNX.'
+        )
     parameters = _checked_parameters(model.parameters_, dtype)
     x = g.input("X", dtype, ["N", "T", model.n_features_in_])
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)

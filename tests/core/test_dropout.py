@@ -37,7 +37,7 @@ def masks_of(
     came_in = []
     for trainer in trainers:
         _, gradient = loss_and_gradient(trainer, parameters, data, [sample], seed=seed, epoch=epoch)
-        of_layer, head_weight, head_bias = ONE_STEP.oracle.split(gradient)
+        of_layer, _, head_weight, head_bias, _ = ONE_STEP.oracle.split(gradient)
         row = np.abs(of_layer[1].b).argmax()
         came_in.append((of_layer[1].W_ih[row] / of_layer[1].b[row], head_weight[0] / head_bias))
     between = came_in[0][0] / came_in[1][0]
@@ -49,7 +49,7 @@ def head_input(parameters: Array, data: Data, sample: int, between: Array) -> Ar
     """h of the upper layer by the oracle, with the mask between the layers."""
     ones = [between[None], np.ones((1, 40))]
     _, gradient = oracle_loss_and_gradient(ONE_STEP, parameters, data, [sample], masks=ones)
-    _, head_weight, head_bias = ONE_STEP.oracle.split(gradient)
+    _, _, head_weight, head_bias, _ = ONE_STEP.oracle.split(gradient)
     h: Array = head_weight[0] / head_bias
     return h
 

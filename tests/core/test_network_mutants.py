@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import reference
+import reference_heads
 from cases import TOLERANCE, Results, assert_matches
 from mutation import mutate
 from networks import (
@@ -21,6 +22,7 @@ from networks import (
 )
 
 LENGTHS = (4, 0, 6, 1, 6, 3)
+EMBEDDINGS = ((0, 3, 4), (2, 5, 2))
 
 # what is wrong, the text of the oracle, what stands there instead
 MUTANTS = [
@@ -43,7 +45,7 @@ MUTANTS = [
     ("weights ignored in the loss", "np.average(each, weights=weight)", "each.mean()"),
     ("weights not divided out", "np.average(each, weights=weight)", "(weight * each).mean()"),
     ("no bias of the head", "pooled @ head_weight.T + head_bias, t", "pooled @ head_weight.T, t"),
-    ("head gradients averaged", "pooled, dz.sum(axis=0)]", "pooled, dz.mean(axis=0)]"),
+    ("head gradients averaged", "pooled, dz.sum(axis=0), *", "pooled, dz.mean(axis=0), *"),
     ("clipped always", "min(1.0, max_norm", "min(np.inf, max_norm"),
     ("clipped by the sum of squares", "np.sqrt((gradient**2).sum())", "(gradient**2).sum()"),
     ("decay not decoupled", 'if solver == "adamw":', 'if solver == "none":'),
@@ -57,6 +59,55 @@ MUTANTS = [
     ("nesterov", "rate * velocity,", "rate * (g + momentum * velocity),"),
     ("rmsprop of the gradient", "0.99 * state[0] + 0.01 * g**2", "0.99 * state[0] + 0.01 * g"),
 ]  # fmt: skip
+
+
+# the same of attention and embeddings
+MUTANTS_OF_HEADS = [
+    ("no bias in the scores", "w.W.T + w.b) @ w.q", "w.W.T) @ w.q"),
+    ("no tanh in the scores", "scores = np.tanh(", "scores = ("),
+    ("W transposed", "w.W.T + w.b) @ w.q", "w.W + w.b) @ w.q"),
+    ("weights that do not sum to 1", "= e / e.sum()", "= e / (1 + e.sum())"),
+    ("scores doubled", "np.exp(scores - scores.max())", "np.exp(2 * (scores - scores.max()))"),
+    ("softmax owes nothing back", "(owed - a @ owed)", "owed"),
+    ("tanh owes nothing back", "(1 - u**2)", "1.0"),
+    ("nothing through the scores", "np.outer(a, d) + dv @ w.W", "np.outer(a, d)"),
+    ("W transposed on the way back", "+ dv @ w.W", "+ dv @ w.W.T"),
+    ("gradient of the bias is lost", "db + dv.sum(axis=0)", "db"),
+    ("gradient of the query of v", "dq + u.T @ de", "dq + dv.T @ de"),
+    ("first row for all tokens", "table.rows[x[:", "table.rows[0 * x[:"),
+    ("token in another row", "np.add.at(gradient, x[", "np.add.at(gradient, -x["),
+    ("embeddings of another column", "gradient, x[:, table.column]", "gradient, x[:, 0]"),
+]  # fmt: skip
+
+
+def with_embeddings(heads: ModuleType) -> Results:
+    """Loss and gradients of a network with everything that stands in the module."""
+    spec = Spec(pooling="attention", embeddings=EMBEDDINGS)
+    data = draw_data(spec, LENGTHS, np.float64)
+    x, n_active, _, order, _ = batches_of(data.sequences, [range(len(LENGTHS))])
+    names = ("attend_forward", "attend_backward", "embed_forward", "embed_backward")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(reference, name, getattr(heads, name))
+        value, gradient = spec.oracle.loss_and_gradient(
+            4 * draw_parameters(spec, np.float64), x, n_active, data.targets[order], loss=spec.loss
+        )
+    layers, attention, _, _, tables = spec.oracle.split(gradient)
+    assert attention is not None
+    arrays = [*layers[0], *attention, *(table.rows for table in tables)]
+    return {"loss": np.array(value)} | {str(k): array for k, array in enumerate(arrays)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [m[1:] for m in MUTANTS_OF_HEADS], ids=[m[0] for m in MUTANTS_OF_HEADS]
+)
+def test_every_mutant_of_heads_is_caught(old: str, new: str) -> None:
+    with pytest.raises(AssertionError, match=r"off by|not finite"):
+        assert_matches(
+            with_embeddings(mutate(old, new, reference_heads)),
+            with_embeddings(reference_heads),
+            100 * TOLERANCE[np.dtype(np.float32)],
+        )
 
 
 def losses_and_gradients(oracle: ModuleType) -> Results:

@@ -62,18 +62,21 @@ def test_gradients_of_the_stack_are_finite_differences(case: Case) -> None:
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
 @pytest.mark.parametrize(
     "loss", ["softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "huber"]
 )
 def test_gradient_of_the_network_is_finite_differences(
     loss: str, pooling: str, rng: np.random.Generator
 ) -> None:
-    network = reference.Network(1, (2, 3), 3, pooling)
+    embeddings = ((1, 4, 2),)
+    network = reference.Network(2, (2, 3), 3, pooling, embeddings)
     lengths = (4, 3, 1, 0)
     n_active = reference.active_counts(lengths)
-    parameters = rng.standard_normal(sum((4 * 2 * 4, 4 * 3 * 6, 3 * 4)))
-    x = rng.standard_normal((sum(lengths), 1))
+    attention = 3 * 5 if pooling == "attention" else 0
+    parameters = rng.standard_normal(sum((4 * 2 * 6, 4 * 3 * 6, attention, 3 * 4, 4 * 2)))
+    x = rng.standard_normal((sum(lengths), 2))
+    x[:, 1] = rng.integers(0, 4, len(x))
     targets = rng.integers(0, 3, 4) if loss.startswith("softmax") else rng.random((4, 3))
     weight = rng.uniform(0.2, 2, 4)
     masks = [rng.integers(0, 2, shape) * 2.0 for shape in ((len(x), 2), (4, 3))]
