@@ -4,8 +4,7 @@ The Japanese Vowels data (Kudo, Toyama and Shimbo, 1999): 640 utterances of /ae/
 frames of 12 linear-prediction coefficients. The official split trains on 270 utterances and tests
 on 370. An LSTM reads each utterance as it is, without padding; a logistic regression on summary
 statistics stands beside it. Since 270 utterances are few, the LSTM is trained on noisy copies of
-them, which is worth about one percent. On data this small the regression is hard to beat: a single
-network stays behind it, three together come close.
+them. On data this small the regression is hard to beat: the network comes close.
 
 The data comes inside sktime's wheel, which is only read, never installed:
 
@@ -36,14 +35,15 @@ MEMBER = "sktime/datasets/data/JapaneseVowels/JapaneseVowels_{split}.ts"
 
 # Chosen by 5-fold cross-validation on the 270 training utterances alone (--validate).
 SETTINGS: dict[str, Any] = {
-    "hidden_size": (64, 64),
+    "hidden_size": 128,
     "pooling": "last",
     "dropout": 0.3,
-    "learning_rate": 1.5e-3,
-    "max_iter": 12,
+    "learning_rate": 4e-3,
+    "learning_rate_schedule": "cosine",
+    "max_iter": 4,
     "tol": None,
 }
-N_COPIES = 16
+N_COPIES = 48
 NOISE = 1.0  # its deviation, where the features have 1
 
 

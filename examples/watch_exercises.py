@@ -7,7 +7,9 @@ learns from.
 
 What the watch sees of a left arm is the mirror image of a right one: across the plane through the
 arm, acceleration along x and rotation about y and z change their signs. Undoing that is worth five
-percent on the people 1 to 5.
+percent on the people 1 to 5. No two people wear a watch alike or move at one pace: the network is
+trained on copies whose axes are turned, and whose rotation is faster or slower, at random. That is
+worth another six percent on them.
 
 The data comes inside seglearn's wheel, which is only read, never installed. It is a pickle, which
 could run code: take the wheel from where you take your packages.
@@ -38,13 +40,17 @@ MIRROR = np.array([-1, 1, 1, 1, -1, -1])  # ax, ay, az, wx, wy, wz
 
 # Chosen by leaving out each of the people 1 to 5, without the other five (--validate).
 SETTINGS: dict[str, Any] = {
-    "hidden_size": (64, 64),
+    "hidden_size": 128,
     "pooling": "max",
     "dropout": 0.3,
-    "learning_rate": 2e-3,
-    "max_iter": 15,
+    "learning_rate": 4e-3,
+    "learning_rate_schedule": "cosine",
+    "max_iter": 5,
     "tol": None,
 }
+N_COPIES = 4
+ANGLE = 0.5  # the axes are turned by at most that, in radians
+PACE = (0.8, 1.25)  # factors of the rotation
 
 
 class DataError(Exception):
@@ -92,6 +98,28 @@ def windows(
     return np.array(X, np.float32), np.array(y, np.intp), np.array(people, np.intp)
 
 
+def turns(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Rotations about random axes by angles up to ANGLE, by Rodrigues' formula: (n, 3, 3)."""
+    axes = rng.normal(size=(n, 3))
+    x, y, z = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).T
+    zero = np.zeros(n)
+    cross = np.array([[zero, -z, y], [z, zero, -x], [-y, x, zero]]).transpose(2, 0, 1)
+    angles = rng.uniform(-ANGLE, ANGLE, size=(n, 1, 1))
+    return np.eye(3) + np.sin(angles) * cross + (1 - np.cos(angles)) * cross @ cross
+
+
+def copies(X: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """N_COPIES of all windows, of which the first is as they are."""
+    rng = np.random.default_rng(seed)
+    parts = [X]
+    for _ in range(N_COPIES - 1):
+        turn = turns(len(X), rng)
+        pace = rng.uniform(*PACE, size=(len(X), 1, 1))
+        copy = [X[:, :, :3] @ turn, X[:, :, 3:] @ turn * pace]
+        parts.append(np.concatenate(copy, axis=2).astype(np.float32))
+    return np.concatenate(parts)
+
+
 def main() -> None:
     """Leave each person out in turn."""
     parser = argparse.ArgumentParser(
@@ -110,19 +138,19 @@ def main() -> None:
     if options.validate:
         X, y, people = X[people <= 5], y[people <= 5], people[people <= 5]
     print(f"{len(y)} windows of {X.shape[1]} steps, {len(np.unique(people))} people")
-    means = []
-    for person in np.unique(people):
+    scores = np.zeros((len(np.unique(people)), options.seeds))
+    for i, person in enumerate(np.unique(people)):
         test = people == person
         start = time.perf_counter()
-        scores = []
         for seed in range(options.seeds):
             model = make_pipeline(SequenceScaler(), LSTMClassifier(**SETTINGS, random_state=seed))
-            scores.append(model.fit(X[~test], y[~test]).score(X[test], y[test]))
-        means.append(np.mean(scores))
+            model.fit(copies(X[~test], seed), np.tile(y[~test], N_COPIES))
+            scores[i, seed] = model.score(X[test], y[test])
         took = time.perf_counter() - start
-        print(f"  person {person:2}: accuracy {means[-1]:.3f}, {took:.1f} s", flush=True)
-    mean = np.mean(means)
-    print(f"LSTM, mean of {len(means)} people, {options.seeds} seeds: accuracy {mean:.3f}")
+        print(f"  person {person:2}: accuracy {scores[i].mean():.3f}, {took:.1f} s", flush=True)
+    for seed, score in enumerate(scores.mean(axis=0)):
+        print(f"LSTM, seed {seed}, mean of {len(scores)} people: accuracy {score:.3f}")
+    print(f"LSTM, mean of {options.seeds} seeds: accuracy {scores.mean():.3f}")
 
 
 if __name__ == "__main__":
