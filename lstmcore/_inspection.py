@@ -87,9 +87,7 @@ class InspectionMixin:
         level = checked_level(layer, len(self._spec.hidden_sizes))
         n_threads = resolve_threads(self.n_jobs)
         network = self._cache.get(self._spec, self.coefs_)
-        return record_gates(
-            self._spec, network, self.coefs_, sequences, level, n_threads=n_threads
-        )
+        return record_gates(self._spec, network, self.coefs_, sequences, level, n_threads=n_threads)
 
     def gradient_flow(self, X: Any, *, target: Any = None, layer: int = -1) -> list[GradientFlow]:
         """Return how large the gradient of an output is, seen from ever earlier states.

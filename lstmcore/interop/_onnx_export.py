@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from lstmcore._estimator import BaseLSTM
 from lstmcore._files_atomic import write_atomically
 from lstmcore.interop._onnx_graph import GraphBuilder
 from lstmcore.interop._onnx_recurrence import Stack, only_real, ragged_batch, recurrent_layers
-from lstmcore.interop._weights import check_options
 from lstmcore.layers._recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lstmcore._network import NetworkSpec
     from lstmcore.interop._onnx_recurrence import Outputs, Ragged
 
 # As long as the batch is; any length is cut down to that.
@@ -43,28 +44,29 @@ def to_onnx(
     =================  =================================  ==========================================
     ``X``              both                               (N, T, I), of ``dtype``
     ``lengths``        both, may be left out: all are T   (N,), int64
-    ``h_0``, ``c_0``   layers, may be left out: zeros     (L, N, H), of ``dtype``; c of an LSTM
+    ``h_0``, ``c_0``   layers, may be left out: zeros     (L * D, N, H), of ``dtype``; c of an LSTM
     =================  =================================  ==========================================
 
     =================  =================================  ==========================================
     outputs            of                                 shape and type
     =================  =================================  ==========================================
-    ``Y``              layers                             (N, T, H), 0 behind the end of a sequence
-    ``h_n``, ``c_n``   layers                             (L, N, H); c of an LSTM
+    ``Y``              layers                             (N, T, D * H), 0 behind the end
+    ``h_n``, ``c_n``   layers                             (L * D, N, H); c of an LSTM
     ``label``          classifiers                        (N,), or (N, K) for several labels
     ``probabilities``  classifiers                        (N, K)
     ``y``              regressors                         (N,) or (N, K) as in ``fit``, double
     =================  =================================  ==========================================
 
-    Labels are int64, double, bool or strings. In ONNX Runtime, which computes sigmoid and tanh
-    otherwise, outputs of float32 models differ by a few 1e-7 for weights and inputs of usual size.
+    D is 2 where the layers run in both directions, else 1. Labels are int64, double, bool or
+    strings. In ONNX Runtime, which computes sigmoid and tanh otherwise, outputs of float32 models
+    differ by a few 1e-7 for weights and inputs of usual size.
 
     Parameters
     ----------
     layer_or_estimator : a layer of lstmcore.layers, LSTMClassifier or LSTMRegressor
         A layer, or a fitted estimator. Where it was fitted on rows of a table, ``X`` still has
-        three axes. Values that are missing are NaN in ``X``, if it was fitted with
-        ``missing="mask"``; else, NaN leads to NaN.
+        three axes, and tokens are numbers in it. Values that are missing are NaN in ``X``, if it
+        was fitted with ``missing="mask"``; else, NaN leads to NaN.
     path : path-like or None, default=None
         Where to save the model; None is nowhere.
     dtype : {"float32", "float64"} or None, default=None
@@ -81,7 +83,7 @@ def to_onnx(
     ImportError
         If onnx is not installed.
     NotImplementedError
-        If the cell is an LSTM with options.
+        If it has what ONNX has not: a projection, layer normalisation, zoneout, ``cell_clip``.
     ValueError
         If a parameter is not finite, a label has no type in ONNX, or ``dtype`` is another.
     TypeError
@@ -118,42 +120,54 @@ def to_onnx(
 
 def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
     g = GraphBuilder()
-    n_layers, n_hidden = layer.num_layers, layer.hidden_size
+    n_hidden = layer.hidden_size
     cell = layer._options()
-    check_options(cell, "ONNX")
-    stack = Stack(cell, _checked_parameters(layer.parameters, dtype), n_layers)
+    stack = Stack(
+        cell,
+        _checked_parameters(layer.parameters, dtype),
+        layer.num_layers,
+        bidirectional=getattr(layer, "bidirectional", False),
+        residual=getattr(layer, "residual", False),
+    )
+    n_states = stack.n_layers * stack.n_directions
     parts = ("h", "c") if cell["kind"] == "lstm" else ("h",)
     x = g.input("X", dtype, ["N", "T", layer.input_size])
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)
-    nothing = np.zeros((n_layers, 1, n_hidden), dtype)
-    shape: list[int | str] = [n_layers, "N_or_1", n_hidden]
+    nothing = np.zeros((n_states, 1, n_hidden), dtype)
+    shape: list[int | str] = [n_states, "N_or_1", n_hidden]
     state = tuple(g.input(f"{part}_0", dtype, shape, nothing) for part in parts)
     batch = ragged_batch(g, x, lengths, g.add("IsNaN", x), dtype)
     outputs = recurrent_layers(g, batch, stack, state, dtype)
     y = g.add("Transpose", only_real(g, batch, outputs.y, 1), perm=[1, 0, 2])
-    g.output(y, "Y", dtype, ["N", "T", n_hidden])
+    g.output(y, "Y", dtype, ["N", "T", stack.n_directions * n_hidden])
     for part, values in zip(parts, zip(*outputs.states, strict=True), strict=True):
         whole = only_real(g, batch, g.add("Concat", *values, axis=0), 1)
-        g.output(whole, f"{part}_n", dtype, [n_layers, "N", n_hidden])
+        g.output(whole, f"{part}_n", dtype, [n_states, "N", n_hidden])
     return g.model(cell["kind"])
 
 
 def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
     g = GraphBuilder()
     spec = model._spec
-    check_options(spec.cell, "ONNX")
-    if spec.pooling == "attention" or spec.embeddings:
-        raise ValueError(
-            'An estimator with pooling="attention" or embedding_size can\'t be exported to ONNX.'
-        )
     parameters = _checked_parameters(model.parameters_, dtype)
     x = g.input("X", dtype, ["N", "T", model.n_features_in_])
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)
     x, is_nan = _filled(g, x, model.missing_features_, model.n_features_in_, dtype)
     batch = ragged_batch(g, x, lengths, is_nan, dtype)
-    stack = Stack(spec.cell, parameters, len(spec.hidden_sizes))
+    if spec.embeddings:
+        batch = replace(batch, x=_embedded(g, batch, spec, parameters, dtype))
+    stack = Stack(
+        spec.cell,
+        parameters,
+        len(spec.hidden_sizes),
+        bidirectional=getattr(spec, "bidirectional", False),
+        residual=getattr(spec, "residual", False),
+    )
     outputs = recurrent_layers(g, batch, stack, None, dtype)
-    pooled = _pooled(g, batch, outputs, spec.pooling, dtype)
+    if spec.pooling == "attention":
+        pooled = _attended(g, batch, outputs, parameters, dtype)
+    else:
+        pooled = _pooled(g, batch, outputs, spec.pooling, dtype)
     head = (g.constant(parameters[f"head_{n}"], name=f"head_{n}") for n in ("weight", "bias"))
     scores = g.add("Gemm", pooled, *head, transB=1)
     scores = g.add("Where", outputs.spoiled, g.constant(np.nan, dtype), scores)
@@ -195,7 +209,7 @@ def _pooled(g: GraphBuilder, batch: Ragged, outputs: Outputs, pooling: str, dtyp
     """Return one vector per sequence, (N', H)."""
     time = g.constant([0])
     if pooling == "last":
-        return g.add("Squeeze", outputs.states[-1][0], time)
+        return outputs.last
     if pooling == "mean":
         lengths = g.add("Max", batch.lengths, g.constant([1]))
         lengths = g.add("Unsqueeze", g.add("Cast", lengths, to=g.type_of(dtype)), g.constant([1]))
@@ -203,10 +217,55 @@ def _pooled(g: GraphBuilder, batch: Ragged, outputs: Outputs, pooling: str, dtyp
     # What is no step is below every output of a layer; and there is always a step.
     lowest = g.constant(np.finfo(dtype).min, dtype)
     low = g.add("Where", batch.alive, outputs.y, lowest)
-    floor = g.add("Expand", lowest, g.add("Shape", outputs.states[-1][0]))
+    floor = g.add("Expand", lowest, g.add("Shape", g.add("Unsqueeze", outputs.last, time)))
     highest = g.add("ReduceMax", g.add("Concat", low, floor, axis=0), time, keepdims=0)
     empty = g.add("Unsqueeze", g.add("Equal", batch.lengths, g.constant([0])), g.constant([1]))
     return g.add("Where", empty, g.constant(0, dtype), highest)
+
+
+def _attended(
+    g: GraphBuilder,
+    batch: Ragged,
+    outputs: Outputs,
+    parameters: Mapping[str, NDArray[Any]],
+    dtype: str,
+) -> str:
+    """Return means weighted by additive attention, (N', H); 0 where there is no step."""
+    weight, bias, query = (parameters[f"attention_{part}"] for part in ("weight", "bias", "query"))
+    sums = g.add("MatMul", outputs.y, g.constant(weight.T, name="attention_weight"))
+    sums = g.add("Tanh", g.add("Add", sums, g.constant(bias, name="attention_bias")))
+    scores = g.add("MatMul", sums, g.constant(query.reshape(-1, 1), name="attention_query"))
+    scores = g.add("Where", batch.alive, scores, g.constant(np.finfo(dtype).min, dtype))
+    weights = g.add("Softmax", scores, axis=0)
+    weights = g.add("Where", batch.alive, weights, g.constant(0, dtype))
+    return g.add("ReduceSum", g.add("Mul", weights, outputs.y), g.constant([0]), keepdims=0)
+
+
+def _embedded(
+    g: GraphBuilder,
+    batch: Ragged,
+    spec: NetworkSpec,
+    parameters: Mapping[str, NDArray[Any]],
+    dtype: str,
+) -> str:
+    """Return the inputs of the layers, (T, N', E): embeddings in the place of tokens."""
+    nothing, parts = g.constant(0, dtype), []
+    sizes = {column: n_tokens for column, n_tokens, _ in spec.embeddings}
+    for column in range(spec.input_size):
+        values = g.add(
+            "Gather", batch.x, g.constant(column if column in sizes else [column]), axis=2
+        )
+        if column in sizes:
+            known = g.add("Where", g.add("IsNaN", values), nothing, values)
+            # A negative one would count from the end: no runtime takes what is too large.
+            too_large = g.constant(sizes[column], dtype)
+            known = g.add("Where", g.add("Less", known, nothing), too_large, known)
+            tokens = g.add("Cast", known, to=g.type_of("int64"))
+            name = f"embedding_weight_{column}"
+            values = g.add("Gather", g.constant(parameters[name], name=name), tokens, axis=0)
+        parts.append(values)
+    x = parts[0] if len(parts) == 1 else g.add("Concat", *parts, axis=2)
+    return g.add("Where", batch.alive, x, nothing)
 
 
 def _add_classes(g: GraphBuilder, scores: str, model: Any, dtype: str) -> None:

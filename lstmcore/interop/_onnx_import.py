@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstmcore._extras import import_extra
-from lstmcore.interop._weights import ORDERS, as_floats, joined_biases, make_layer
+from lstmcore.interop._onnx_nodes import CELLS, cell_options, direction_parameters
+from lstmcore.interop._weights import ORDERS, as_floats, make_layer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lstmcore.layers._recurrent import RecurrentLayer
 
-_CELLS = {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn"}
 # What may stand between recurrent nodes: nothing that computes. A batch may come first or second.
 _RESHAPING = ("Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape")
 _TRANSPOSED = ([1, 0, 2], [0, 2, 1, 3])
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
-_ACTIVATIONS = {"LSTM": ["sigmoid", "tanh", "tanh"], "GRU": ["sigmoid", "tanh"], "RNN": ["tanh"]}
 
 
 def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> RecurrentLayer[Any]:
@@ -48,8 +47,8 @@ def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> RecurrentLaye
     ImportError
         If onnx is not installed.
     NotImplementedError
-        If a node has what a layer here has not: another direction than forward, peepholes ``P``,
-        ``clip``, ``input_forget``, or other ``activations``.
+        If a node has what a layer here has not: ``direction="reverse"``, or other ``activations``
+        in one direction than in the other.
     ValueError
         If the model is not valid, has nodes that compute something between the recurrent ones, or
         recurrent nodes of several kinds, weights that are not constant, or lengths or initial
@@ -98,42 +97,52 @@ class _Reader:
 
     def layer(self, n_jobs: int | None) -> RecurrentLayer[Any]:
         """Return the layer that the graph is."""
-        recurrent = [node for node in self._nodes if node.op_type in _CELLS]
+        recurrent = [node for node in self._nodes if node.op_type in CELLS]
         if not recurrent:
             found = sorted({node.op_type for node in self._nodes})
             raise ValueError(f"The graph must have an LSTM, GRU or RNN node, got {found}.")
-        operator, options = recurrent[0].op_type, self._options(recurrent[0])
+        operator = recurrent[0].op_type
+        options = self._options(recurrent[0], _name_of(recurrent[0]))
         parameters: dict[str, NDArray[Any]] = {}
         for level, node in enumerate(recurrent):
-            name = f"The {node.op_type} node {node.name!r}"
-            if node.op_type != operator or self._options(node) != options:
+            name = _name_of(node)
+            if node.op_type != operator or self._options(node, name) != options:
                 raise ValueError(f"{name} is of another kind than the {operator} node before it.")
             if level:
                 self._check_chain(recurrent[level - 1], node, name)
-            for kind, array in self._arrays(node, name).items():
-                parameters[f"{kind}_l{level}"] = array
-        return make_layer(_CELLS[operator], parameters, len(recurrent), n_jobs=n_jobs, **options)
+            for end, arrays in zip(
+                ("", "_reverse"), self._arrays(node, name, options), strict=False
+            ):
+                parameters |= {f"{kind}_l{level}{end}": array for kind, array in arrays.items()}
+        return make_layer(CELLS[operator], parameters, len(recurrent), n_jobs=n_jobs, **options)
 
-    def _arrays(self, node: Any, name: str) -> dict[str, NDArray[Any]]:
-        """Return our arrays of one node, after a look at everything else that it has."""
+    def _arrays(
+        self, node: Any, name: str, options: dict[str, Any]
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Return our arrays of each direction of a node, after a look at all else that it has."""
         given = dict(zip(_INPUTS, node.input, strict=False))
         W, R = (self._weight(given[key], key, name) for key in ("W", "R"))
-        attributes = self._attributes(node)
-        _check_attributes(attributes, R.shape[-1], node.op_type, name)
-        if len(W) != 1:
-            raise NotImplementedError(f"{name} has {len(W)} directions: a layer here has one.")
-        order = ORDERS[_CELLS[node.op_type]]
-        n_rows = len(order.gates) * R.shape[-1]
-        B = np.zeros((1, 2 * n_rows), W.dtype)
+        n_directions, hidden_size = 1 + options.get("bidirectional", False), R.shape[-1]
+        told = self._attributes(node).get("hidden_size", hidden_size)
+        if told != hidden_size:
+            raise ValueError(f"{name} has hidden_size={told}, but R is for {hidden_size}.")
+        n_rows = len(ORDERS[CELLS[node.op_type]].gates) * hidden_size
+        B = np.zeros((n_directions, 2 * n_rows), W.dtype)
         if given.get("B"):
             B = self._weight(given["B"], "B", name)
-        if W.shape[1] != n_rows or R.shape[1] != n_rows or B.shape != (1, 2 * n_rows):
+        P = np.zeros((n_directions, 3 * hidden_size), W.dtype)
+        if options.get("peephole"):
+            P = self._weight(given["P"], "P", name)
+        if (
+            W.shape[:2] != (n_directions, n_rows)
+            or R.shape != (n_directions, n_rows, hidden_size)
+            or B.shape != (n_directions, 2 * n_rows)
+            or P.shape != (n_directions, 3 * hidden_size)
+        ):
             raise ValueError(
-                f"{name} has W, R and B of the shapes {W.shape}, {R.shape} and {B.shape}, which do "
-                "not fit together."
+                f"{name} has W, R, B and P of the shapes {W.shape}, {R.shape}, {B.shape} and "
+                f"{P.shape}, which do not fit together and to {n_directions} directions."
             )
-        if given.get("P") and self._weight(given["P"], "P", name).any():
-            raise NotImplementedError(f"{name} has peepholes P: a layer here has none.")
         if given.get("sequence_lens") and self._constant(given["sequence_lens"]) is not None:
             raise ValueError(f"{name} has constant sequence_lens. Make them an input of the graph.")
         for key in ("initial_h", "initial_c"):
@@ -143,26 +152,34 @@ class _Reader:
                     f"{name} has a constant {key}. Make it an input of the graph, and pass it as "
                     "the state when the layer is called."
                 )
-        weight_ih, weight_hh, *biases = (
-            order.to_ours(array, "onnx") for array in (W[0], R[0], B[0, :n_rows], B[0, n_rows:])
-        )
-        resets_after = bool(attributes.get("linear_before_reset"))
-        biases_of_ours = joined_biases(*biases, resets_after=resets_after)
-        return {"weight_ih": weight_ih, "weight_hh": weight_hh, **biases_of_ours}
+        return [
+            direction_parameters(
+                node.op_type, *arrays, P[way] if options.get("peephole") else None, options
+            )
+            for way, arrays in enumerate(zip(W, R, B, strict=True))
+        ]
 
     def _attributes(self, node: Any) -> dict[str, Any]:
         """Return the attributes of a node by their names."""
         return {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
 
-    def _options(self, node: Any) -> dict[str, Any]:
+    def _options(self, node: Any, name: str) -> dict[str, Any]:
         """Return the options of the layer that a node is."""
+        given = dict(zip(_INPUTS, node.input, strict=False))
         attributes = self._attributes(node)
-        if node.op_type == "GRU":
-            return {"reset_after": bool(attributes.get("linear_before_reset"))}
-        if node.op_type == "RNN":
-            relu = [text.lower() for text in attributes.get("activations", [])] == [b"relu"]
-            return {"nonlinearity": "relu" if relu else "tanh"}
-        return {}
+        direction = attributes.get("direction", b"forward").decode()
+        if direction == "reverse":
+            raise NotImplementedError(
+                f"{name} has direction='reverse': a layer here runs forward, or in both "
+                "directions. Make it a forward one, and reverse the sequences."
+            )
+        n_directions = 2 if direction == "bidirectional" else 1
+        options = cell_options(node.op_type, attributes, n_directions, name)
+        if n_directions == 2:
+            options["bidirectional"] = True
+        if given.get("P") and self._weight(given["P"], "P", name).any():
+            options["peephole"] = True
+        return options
 
     def _constant(self, name: str) -> NDArray[Any] | None:
         """Return a value that is known from the graph alone, else None."""
@@ -198,32 +215,13 @@ class _Reader:
         raise ValueError(f"{name} does not take what the recurrent node before it puts out.")
 
 
+def _name_of(node: Any) -> str:
+    return f"The {node.op_type} node {node.name!r}"
+
+
 def _only_reshapes(node: Any) -> bool:
     """Whether a node does no more than bring a sequence of vectors into another shape."""
     perms = [list(a.ints) for a in node.attribute if a.name == "perm"]
     return node.op_type in _RESHAPING and (
         node.op_type != "Transpose" or (bool(perms) and perms[0] in _TRANSPOSED)
     )
-
-
-def _check_attributes(
-    attributes: dict[str, Any], hidden_size: int, operator: str, name: str
-) -> None:
-    """Refuse what a layer does not do."""
-    direction = attributes.get("direction", b"forward").decode()
-    if direction != "forward":
-        raise NotImplementedError(f"{name} has direction={direction!r}: a layer here runs forward.")
-    if attributes.get("clip"):
-        raise NotImplementedError(f"{name} has clip={attributes['clip']}: a layer here has none.")
-    if attributes.get("input_forget"):
-        raise NotImplementedError(f"{name} has input_forget=1: a layer here has a forget gate.")
-    activations = [text.decode().lower() for text in attributes.get("activations", [])]
-    usual = _ACTIVATIONS[operator]
-    if activations not in ([], usual) and (operator, activations) != ("RNN", ["relu"]):
-        raise NotImplementedError(
-            f"{name} has activations={activations}: a layer here has {usual}."
-        )
-    if attributes.get("hidden_size", hidden_size) != hidden_size:
-        raise ValueError(
-            f"{name} has hidden_size={attributes['hidden_size']}, but R is for {hidden_size}."
-        )

@@ -9,7 +9,8 @@ quirks of its own. The graph holds against all that:
 - what stands behind the end of a sequence goes in as 0 and comes out as 0;
 - the final h, which OpenVINO takes from the last step of the array: it is picked out of Y. Its
   final c can't be, and is wrong there for sequences that end before;
-- NaN, which ONNX Runtime turns into a number: put back from the step on at which it came.
+- NaN, which ONNX Runtime turns into a number: put back from the step on at which it came, and in
+  a direction that runs backward up to that step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcore.interop._weights import ORDERS
+from lstmcore.interop._onnx_nodes import OPERATORS, node_arrays, node_attributes
+from lstmcore.interop._weights import direction_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +31,6 @@ if TYPE_CHECKING:
     from lstmcore.interop._onnx_graph import GraphBuilder
 
 
-# The operator of a cell, and its outputs.
-_OPERATORS = {"lstm": ("LSTM", 3), "gru": ("GRU", 2), "rnn": ("RNN", 2)}
-
-
 @dataclass(frozen=True, slots=True)
 class Stack:
     """Recurrent layers as they are to be written.
@@ -40,16 +38,27 @@ class Stack:
     Parameters
     ----------
     cell : dict
-        As the core takes it: ``"kind"``, and ``"reset_after"`` of a GRU, ``"relu"`` of an RNN.
+        As the core takes it.
     parameters : mapping of name to ndarray
         By the names of the layers' own.
     n_layers : int
         Number of layers.
+    bidirectional : bool, default=False
+        Whether each layer runs in both directions.
+    residual : bool, default=False
+        Whether what a layer above the first reads is added to what it puts out.
     """
 
     cell: Mapping[str, Any]
     parameters: Mapping[str, NDArray[Any]]
     n_layers: int
+    bidirectional: bool = False
+    residual: bool = False
+
+    @property
+    def n_directions(self) -> int:
+        """Number of directions D."""
+        return 2 if self.bidirectional else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +75,10 @@ class Ragged:
         (N',), int64, from 0 to T.
     alive : str
         (T, N', 1), bool: whether a step is one of its sequence.
-    last : str
-        (T, N', 1), bool: whether a step is the last one of its sequence.
-    spoiled : str
-        (T, N', 1), bool: whether a value was NaN at this step or one before.
+    first, last : str
+        (T, N', 1), bool: whether a step is the first one, the last one of its sequence.
+    bad : str
+        (T, N', 1), float32: more than 0 where a value was NaN.
     """
 
     x: str
@@ -78,25 +87,29 @@ class Ragged:
     n_extra: str
     lengths: str
     alive: str
+    first: str
     last: str
-    spoiled: str
+    bad: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Names of what a stack of layers puts out.
+    """Names of what a stack of layers of D directions puts out.
 
     Parameters
     ----------
     y : str
-        (T, N', H), of the last layer; 0 behind the end of a sequence.
+        (T, N', D * H), of the last layer; 0 behind the end of a sequence.
+    last : str
+        (N', D * H): of each direction the output that it came to last; 0 where there is no step.
     states : list of tuple of str
-        For each layer the final h, and c where there is one, (1, N', H) each.
+        For each layer the final h, and c where there is one, (D, N', H) each.
     spoiled : str
         (N', 1), bool: whether a value of the sequence was NaN.
     """
 
     y: str
+    last: str
     states: list[tuple[str, ...]]
     spoiled: str
 
@@ -132,6 +145,7 @@ def ragged_batch(g: GraphBuilder, x: str, lengths: str, is_nan: str, dtype: str)
     steps = g.add("Unsqueeze", steps, g.constant([1, 2]))
     ends = g.add("Unsqueeze", lengths, g.constant([0, 2]))
     alive = g.add("Less", steps, ends)
+    first = g.add("And", g.add("Equal", steps, zero), alive)
     last = g.add("Equal", g.add("Add", steps, one), ends)
     nothing = g.constant(0, dtype)
     extra = g.add("Expand", nothing, g.add("Concat", n_steps, n_extra, n_features, axis=0))
@@ -143,9 +157,8 @@ def ragged_batch(g: GraphBuilder, x: str, lengths: str, is_nan: str, dtype: str)
     unharmed = g.add("Expand", g.constant(0, "float32"), extra_shape)
     bad = g.add("Concat", bad, unharmed, axis=1)
     bad = g.add("Where", alive, bad, g.constant(0, "float32"))
-    spoiled = g.add("Greater", g.add("CumSum", bad, g.constant(0)), g.constant(0, "float32"))
     x = g.add("Where", alive, x, nothing)
-    return Ragged(x, n, n_steps, n_extra, lengths, alive, last, spoiled)
+    return Ragged(x, n, n_steps, n_extra, lengths, alive, first, last, bad)
 
 
 def recurrent_layers(
@@ -166,7 +179,8 @@ def recurrent_layers(
     stack : Stack
         The layers.
     state : tuple of str, or None
-        h, and c where there is one, before the first step, (L, N, H) or (L, 1, H); None is zeros.
+        h, and c where there is one, before the first step, (L * D, N, H) or (L * D, 1, H); None is
+        zeros.
     dtype : str
         Of all numbers.
 
@@ -175,84 +189,116 @@ def recurrent_layers(
     outputs : Outputs
         Names of what was added.
     """
-    one, nan = g.constant([1]), g.constant(np.nan, dtype)
-    nothing = g.constant(0, dtype)
+    one, nan, nothing = g.constant([1]), g.constant(np.nan, dtype), g.constant(0, dtype)
     ended = g.add("Greater", batch.lengths, g.constant([0]))
     ended = g.add("Unsqueeze", ended, g.constant([0, 2]))  # (1, N', 1): whether there was a step
     at_least_one = g.add("Min", g.add("Max", batch.lengths, one), batch.n_steps)
     lengths = g.add("Cast", at_least_one, to=g.type_of("int32"))
-    x, spoiled = batch.x, batch.spoiled
-    in_the_end = g.add("Cast", g.add("And", spoiled, batch.alive), to=g.type_of("float32"))
-    in_the_end = g.add("ReduceSum", in_the_end, g.constant([0]), keepdims=0)
-    in_the_end = g.add("Greater", in_the_end, g.constant(0, "float32"))  # (N', 1)
-    states = []
-    operator, n_outputs = _OPERATORS[stack.cell["kind"]]
-    for level in range(stack.n_layers):
-        arrays = _node_arrays(stack, level)
-        hidden_size = arrays["R"].shape[-1]
-        before = [_state_before(g, batch, part, level, hidden_size, dtype) for part in state or ()]
+    alive = g.add("Unsqueeze", batch.alive, one)
+    ways = [batch.last, batch.first][: stack.n_directions]
+    # (T, D, N', 1): whether a direction is at the end of its way
+    at_end = _side_by_side(g, ways)
+    x, bad = batch.x, batch.bad
+    outputs, states = "", []
+    operator, n_outputs = OPERATORS[stack.cell["kind"]]
+    attributes = node_attributes(stack.cell, n_directions=stack.n_directions)
+    names = direction_names(stack.n_layers, bidirectional=stack.bidirectional)
+    for level, ends in enumerate(names):
+        arrays = node_arrays(stack.cell, stack.parameters, ends)
+        n_hidden = arrays["R"].shape[-1]
+        before = [
+            _state_before(g, batch, part, level, ends, n_hidden, dtype) for part in state or ()
+        ]
+        constants = {
+            name: g.constant(array, dtype, name=f"{name}_l{level}")
+            for name, array in arrays.items()
+        }
+        inputs = [x, *(constants[name] for name in "WRB"), lengths, *before]
+        if "P" in constants:
+            inputs += [""] * (7 - len(inputs)) + [constants["P"]]
+        # y and everything of all directions: (T, D, N', H)
         y, _, *cell_states = g.add_many(
             operator,
-            x,
-            *(g.constant(array, dtype, name=f"{name}_l{level}") for name, array in arrays.items()),
-            lengths,
-            *before,
+            *inputs,
             n_outputs=n_outputs,
-            hidden_size=hidden_size,
-            **_node_attributes(stack.cell),
+            hidden_size=n_hidden,
+            **attributes,
         )
+        spoiled = _spoiled(g, bad, before, stack.n_directions)
+        harmed = g.add("And", spoiled, alive)
+        in_the_end = _any(g, harmed, 0)  # (D, N', 1)
         for part in before:
-            nan_part = g.add("Cast", g.add("IsNaN", part), to=g.type_of("float32"))
-            bad = g.add("ReduceSum", nan_part, g.constant([2]), keepdims=1)
-            bad = g.add("Greater", bad, g.constant(0, "float32"))  # (1, N', 1)
-            spoiled = g.add("Or", spoiled, bad)
-            in_the_end = g.add("Or", in_the_end, g.add("Squeeze", bad, g.constant([0])))
-        x = g.add("Squeeze", y, g.constant([1]))
-        h = g.add("ReduceSum", g.add("Where", batch.last, x, nothing), g.constant([0]), keepdims=1)
-        new = [g.add("Where", in_the_end, nan, part) for part in (h, *cell_states)]
+            in_the_end = g.add("Or", in_the_end, _has_nan(g, part))
+        final_h = g.add(
+            "ReduceSum", g.add("Where", at_end, y, nothing), g.constant([0]), keepdims=0
+        )
+        new = [g.add("Where", in_the_end, nan, part) for part in (final_h, *cell_states)]
         old = before or [nothing] * len(new)
         states.append(tuple(g.add("Where", ended, *pair) for pair in zip(new, old, strict=True)))
-    y = g.add("Where", batch.alive, g.add("Where", spoiled, nan, x), nothing)
-    return Outputs(y, states, in_the_end)
+        outputs = g.add("Add", y, outputs) if stack.residual and level else y
+        x = _flat(g, outputs, stack.n_directions, n_hidden)
+        bad = g.add("Cast", _any(g, harmed, 1), to=g.type_of("float32"))
+    y = g.add("Where", spoiled, nan, outputs)
+    last = g.add("ReduceSum", g.add("Where", at_end, y, nothing), g.constant([0]), keepdims=1)
+    y = g.add("Where", batch.alive, _flat(g, y, stack.n_directions, n_hidden), nothing)
+    last = g.add("Squeeze", _flat(g, last, stack.n_directions, n_hidden), g.constant([0]))
+    return Outputs(y, last, states, _any(g, in_the_end, 0))
 
 
-def _node_arrays(stack: Stack, level: int) -> dict[str, NDArray[Any]]:
-    """Return W (1, nH, I), R (1, nH, H) and B (1, 2nH) of a node of n gates."""
-    order = ORDERS[stack.cell["kind"]]
-    parameters = stack.parameters
-    bias = parameters[f"bias_l{level}"]
-    of_hidden = np.zeros_like(bias)
-    if f"bias_hn_l{level}" in parameters:
-        of_hidden[-len(bias) // len(order.gates) :] = parameters[f"bias_hn_l{level}"]
-    W, R, *B = (
-        order.to_theirs(array, "onnx")
-        for array in (
-            parameters[f"weight_ih_l{level}"],
-            parameters[f"weight_hh_l{level}"],
-            bias,
-            of_hidden,
-        )
-    )
-    return {"W": W[None], "R": R[None], "B": np.concatenate(B)[None]}
+def _side_by_side(g: GraphBuilder, values: list[str]) -> str:
+    """Return (T, D, N', 1) of D values (T, N', 1)."""
+    parts = [g.add("Unsqueeze", value, g.constant([1])) for value in values]
+    return parts[0] if len(parts) == 1 else g.add("Concat", *parts, axis=1)
 
 
-def _node_attributes(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes by which a node differs from the standard's usual one."""
-    if cell["kind"] == "gru":
-        return {"linear_before_reset": int(cell["reset_after"])}
-    if cell["kind"] == "rnn":
-        return {"activations": ["Relu" if cell["relu"] else "Tanh"]}
-    return {}
+def _flat(g: GraphBuilder, value: str, n_directions: int, n_hidden: int) -> str:
+    """Return (T, D, N', H) as (T, N', D * H)."""
+    if n_directions == 1:
+        return g.add("Squeeze", value, g.constant([1]))
+    value = g.add("Transpose", value, perm=[0, 2, 1, 3])
+    return g.add("Reshape", value, g.constant([0, 0, n_directions * n_hidden]))
+
+
+def _any(g: GraphBuilder, value: str, axis: int) -> str:
+    """Return whether something is true along an axis, which is gone; none of nothing is."""
+    # A sum and not a maximum: that of nothing is defined.
+    number = g.add("Cast", value, to=g.type_of("float32"))
+    number = g.add("ReduceSum", number, g.constant([axis]), keepdims=0)
+    return g.add("Greater", number, g.constant(0, "float32"))
+
+
+def _has_nan(g: GraphBuilder, state: str) -> str:
+    """Return (D, N', 1), whether a state (D, N', H) holds NaN."""
+    return g.add("Unsqueeze", _any(g, g.add("IsNaN", state), 2), g.constant([2]))
+
+
+def _spoiled(g: GraphBuilder, bad: str, before: list[str], n_directions: int) -> str:
+    """Return (T, D, N', 1), whether NaN has reached a step from its input or from the state."""
+    ways = []
+    for reverse in range(n_directions):
+        so_far = g.add("CumSum", bad, g.constant(0), reverse=reverse)
+        ways.append(g.add("Greater", so_far, g.constant(0, "float32")))
+    spoiled = _side_by_side(g, ways)
+    for part in before:
+        spoiled = g.add("Or", spoiled, g.add("Unsqueeze", _has_nan(g, part), g.constant([0])))
+    return spoiled
 
 
 def _state_before(
-    g: GraphBuilder, batch: Ragged, state: str, level: int, hidden_size: int, dtype: str
+    g: GraphBuilder,
+    batch: Ragged,
+    state: str,
+    level: int,
+    ends: list[str],
+    n_hidden: int,
+    dtype: str,
 ) -> str:
-    """Return the h or c of one layer before the first step, (1, N', H)."""
-    width = g.constant([hidden_size])
-    part = g.add("Gather", state, g.constant([level]))
-    part = g.add("Expand", part, g.add("Concat", g.constant([1]), batch.n_sequences, width, axis=0))
-    extra = g.add("Concat", g.constant([1]), batch.n_extra, width, axis=0)
+    """Return the h or c of one layer before the first step, (D, N', H)."""
+    count, width = g.constant([len(ends)]), g.constant([n_hidden])
+    rows = [level * len(ends) + direction for direction in range(len(ends))]
+    part = g.add("Gather", state, g.constant(rows))
+    part = g.add("Expand", part, g.add("Concat", count, batch.n_sequences, width, axis=0))
+    extra = g.add("Concat", count, batch.n_extra, width, axis=0)
     return g.add("Concat", part, g.add("Expand", g.constant(0, dtype), extra), axis=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from lstmcore._extras import import_extra
 from lstmcore.interop._weights import (
     ORDERS,
     as_floats,
-    check_options,
     checked_layer,
+    direction_arrays,
+    direction_names,
+    directions_of,
     joined_biases,
-    layer_arrays,
     make_layer,
+    refuse_options,
 )
 
 if TYPE_CHECKING:
@@ -40,9 +43,10 @@ def from_torch(
     ----------
     module_or_state_dict : torch.nn.LSTM, GRU, RNN, one of their cells, or mapping of name to tensor
         A module, or what its ``state_dict()`` returned; arrays do as well as tensors. Any number
-        of layers, with or without biases. A mapping doesn't tell what an RNN passes its sums
-        through: it is taken for tanh. ``batch_first`` makes no difference, as a layer here
-        always takes (N, T, I); ``dropout`` is left out, as a layer here has none.
+        of layers, in one direction or both, with or without biases and projections. A mapping
+        doesn't tell what an RNN passes its sums through: it is taken for tanh. ``batch_first``
+        makes no difference, as a layer here always takes (N, T, I); ``dropout`` is left out, as a
+        layer here has none.
     prefix : str, default=""
         What the names begin with, where it is a part of a larger module: "encoder.lstm.".
         Other names are then left alone.
@@ -57,8 +61,6 @@ def from_torch(
 
     Raises
     ------
-    NotImplementedError
-        If the module is bidirectional or has projections.
     ValueError
         If the names or shapes are not those of such a module.
     TypeError
@@ -87,21 +89,25 @@ def from_torch(
     }
     if arrays and arrays.keys() <= set(_CELL_NAMES):
         arrays = {f"{name}_l0": array for name, array in arrays.items()}
-    n_layers = _checked_names(arrays, prefix, list(state))
+    n_layers, bidirectional = _checked_names(arrays, prefix, list(state))
     cell = _cell_of(arrays)
     order = ORDERS[cell]
     parameters: dict[str, NDArray[Any]] = {}
-    for level in range(n_layers):
-        names = (f"weight_ih_l{level}", f"weight_hh_l{level}")
-        parameters |= {name: order.to_ours(arrays[name], "torch") for name in names}
-        nothing = np.zeros(len(parameters[names[1]]), parameters[names[1]].dtype)
-        biases = (arrays.get(f"bias_{part}_l{level}", nothing) for part in ("ih", "hh"))
+    for name in chain(*direction_names(n_layers, bidirectional=bidirectional)):
+        for part in ("weight_ih", "weight_hh"):
+            parameters[f"{part}_{name}"] = order.to_ours(arrays[f"{part}_{name}"], "torch")
+        nothing = np.zeros_like(parameters[f"weight_hh_{name}"][:, 0])
+        biases = (arrays.get(f"bias_{part}_{name}", nothing) for part in ("ih", "hh"))
         ours = (order.to_ours(bias, "torch") for bias in biases)
-        for name, bias in joined_biases(*ours, resets_after=cell == "gru").items():
-            parameters[f"{name}_l{level}"] = bias
-    options = {}
+        for kind, bias in joined_biases(*ours, resets_after=cell == "gru").items():
+            parameters[f"{kind}_{name}"] = bias
+        if f"weight_hr_{name}" in arrays:
+            parameters[f"weight_hr_{name}"] = arrays[f"weight_hr_{name}"]
+    options: dict[str, Any] = {"bidirectional": True} if bidirectional else {}
     if cell == "rnn":
         options["nonlinearity"] = getattr(module_or_state_dict, "nonlinearity", "tanh")
+    if "weight_hr_l0" in arrays:
+        options["proj_size"] = len(arrays["weight_hr_l0"])
     return make_layer(cell, parameters, n_layers, n_jobs=n_jobs, **options)
 
 
@@ -117,15 +123,16 @@ def to_torch_state_dict(layer: RecurrentLayer[Any]) -> dict[str, Any]:
     -------
     state_dict : dict of name to torch.Tensor
         For ``load_state_dict`` of a ``torch.nn.LSTM``, ``GRU`` or ``RNN`` of as many features,
-        hidden units and layers. The second of its two biases is 0 where it is only added to the
-        first, so that `from_torch` gives back the same bits.
+        hidden units, layers and directions, and of the same ``proj_size``. The second of its two
+        biases is 0 where it is only added to the first, so that `from_torch` gives back the same
+        bits.
 
     Raises
     ------
     ImportError
         If torch is not installed.
     NotImplementedError
-        If the layer is a GRU with ``reset_after=False``, or an LSTM with options.
+        If the layer is a GRU with ``reset_after=False``, or has an option that PyTorch has not.
     TypeError
         If ``layer`` is no layer.
 
@@ -137,17 +144,18 @@ def to_torch_state_dict(layer: RecurrentLayer[Any]) -> dict[str, Any]:
     >>> torch.nn.LSTM(3, 8, batch_first=True).load_state_dict(state)  # doctest: +SKIP
     <All keys matched successfully>
     """
-    cell = checked_layer(layer)._options()
+    cell = checked_layer(layer, "PyTorch")._options()
     if cell.get("reset_after") is False:
         raise NotImplementedError("reset_after=False: PyTorch has no such GRU.")
-    check_options(cell, "PyTorch")
+    refuse_options(cell, "PyTorch", known=("proj_size",))
     torch = import_extra("torch", "torch", "to_torch_state_dict")
     order = ORDERS[cell["kind"]]
-    return {
-        f"{name}_l{level}": torch.from_numpy(order.to_theirs(array, "torch"))
-        for level in range(layer.num_layers)
-        for name, array in layer_arrays(layer, level).items()
-    }
+    state = {}
+    for name in chain(*directions_of(layer)):
+        for part, array in direction_arrays(layer.parameters, name).items():
+            theirs = array if part == "weight_hr" else order.to_theirs(array, "torch")
+            state[f"{part}_{name}"] = torch.from_numpy(theirs)
+    return state
 
 
 def _as_array(value: Any, name: str) -> NDArray[Any]:
@@ -160,8 +168,10 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
     return as_floats(np.asarray(value), name)
 
 
-def _checked_names(arrays: Mapping[str, NDArray[Any]], prefix: str, given: list[str]) -> int:
-    """Return the number of layers."""
+def _checked_names(
+    arrays: Mapping[str, NDArray[Any]], prefix: str, given: list[str]
+) -> tuple[int, bool]:
+    """Return the number of layers, and whether they run in both directions."""
     unknown = [name for name in arrays if not _NAME.fullmatch(name)]
     if unknown or "weight_ih_l0" not in arrays:
         raise ValueError(
@@ -169,28 +179,37 @@ def _checked_names(arrays: Mapping[str, NDArray[Any]], prefix: str, given: list[
             f"{given[:8]}. If it is a part of a larger module, pass that part, or the prefix of "
             "its names."
         )
-    if any(name.endswith("_reverse") for name in arrays):
-        raise NotImplementedError("bidirectional=True: a layer here runs in one direction.")
+    bidirectional = any(name.endswith("_reverse") for name in arrays)
+    levels = [int(name.removesuffix("_reverse").rpartition("_l")[2]) for name in arrays]
+    parts = ["weight_ih", "weight_hh"]
     if any(name.startswith("weight_hr") for name in arrays):
-        raise NotImplementedError("proj_size: a layer here has no projection.")
-    n_layers = 1 + max(int(name.rpartition("_l")[2]) for name in arrays)
-    for level in range(n_layers):
-        for name in ("weight_ih", "weight_hh"):
-            if f"{name}_l{level}" not in arrays:
-                raise ValueError(f"There is no {prefix}{name}_l{level} among {given[:8]}.")
-    return n_layers
+        parts.append("weight_hr")
+    for name in chain(*direction_names(1 + max(levels), bidirectional=bidirectional)):
+        for part in parts:
+            if f"{part}_{name}" not in arrays:
+                raise ValueError(f"There is no {prefix}{part}_{name} among {given[:8]}.")
+    return 1 + max(levels), bidirectional
 
 
 def _cell_of(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Return the cell, which the shape of the recurrent weights tells."""
     shape = arrays["weight_hh_l0"].shape
+    projection = arrays.get("weight_hr_l0")
+    if projection is not None:
+        n_hidden = projection.shape[-1]
+        if projection.ndim != 2 or shape != (4 * n_hidden, len(projection)):
+            raise ValueError(
+                "weight_hr_l0 must have the shape (P, H), and weight_hh_l0 (4 * H, P); got "
+                f"{projection.shape} and {shape}."
+            )
+        shape = 4 * n_hidden, n_hidden
     if len(shape) != 2 or not shape[1] or shape[0] not in [n * shape[1] for n in _CELLS]:
         raise ValueError(
             "weight_hh_l0 must have the shape (n * H, H), with n = 4 for an LSTM, 3 for a GRU, 1 "
             f"for an RNN; got {shape}."
         )
     for name, array in arrays.items():
-        if len(array) != shape[0]:
+        if len(array) != shape[0] and not name.startswith("weight_hr"):
             raise ValueError(
                 f"{name} must have {shape[0]} rows, as weight_hh_l0 has; got the shape "
                 f"{array.shape}."

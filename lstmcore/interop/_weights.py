@@ -15,7 +15,7 @@ from lstmcore.layers import GRU, LSTM, RNN
 from lstmcore.layers._recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from numpy.typing import NDArray
 
@@ -75,6 +75,9 @@ ORDERS = {
     "gru": GateOrder("rzn", torch="rzn", keras="zrn", onnx="zrn"),
     "rnn": GateOrder("h", torch="h", keras="h", onnx="h"),
 }
+# Options of cells that only training knows: what is exported predicts the same without them.
+_OF_TRAINING = {"recurrent_dropout", "hidden_dropout"}
+_ALWAYS_SAID = {"kind", "reset_after", "relu"}
 
 
 def _permuted(array: NDArray[Any], before: str, after: str) -> NDArray[Any]:
@@ -122,51 +125,89 @@ def joined_biases(
     return {"bias": bias, "bias_hn": of_hidden[candidate:]}
 
 
-def layer_arrays(layer: RecurrentLayer[Any], level: int) -> dict[str, NDArray[Any]]:
-    """Return copies of the parameters of one of the layers, with two biases for the others' use.
+def direction_names(n_layers: int, *, bidirectional: bool) -> list[list[str]]:
+    """Return for each layer the ends of its parameters' names, one for each direction.
+
+    Examples
+    --------
+    >>> from lstmcore.interop._weights import direction_names
+    >>> direction_names(2, bidirectional=True)
+    [['l0', 'l0_reverse'], ['l1', 'l1_reverse']]
+    """
+    ends = ["", "_reverse"] if bidirectional else [""]
+    return [[f"l{level}{end}" for end in ends] for level in range(n_layers)]
+
+
+def directions_of(layer: RecurrentLayer[Any]) -> list[list[str]]:
+    """Return the same of a layer."""
+    return direction_names(layer.num_layers, bidirectional=getattr(layer, "bidirectional", False))
+
+
+def direction_arrays(parameters: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """Return copies of the parameters of one direction of a layer, with two biases.
 
     Parameters
     ----------
-    layer : RecurrentLayer
-        The layers.
-    level : int
-        Which of them.
+    parameters : mapping of name to ndarray
+        Those of all layers.
+    name : str
+        The end of their names, as in `direction_names`.
 
     Returns
     -------
     arrays : dict of name to ndarray
         ``weight_ih``, ``weight_hh``, and what `joined_biases` made one of: ``bias_ih`` and
-        ``bias_hh``, which is 0 wherever it can.
+        ``bias_hh``, which is 0 wherever it can. Where they are: ``weight_hr``, ``peephole``.
     """
-    views = layer.parameters
-    arrays = {name: views[f"{name}_l{level}"].copy() for name in ("weight_ih", "weight_hh")}
-    arrays["bias_ih"] = views[f"bias_l{level}"].copy()
+    arrays = {part: parameters[f"{part}_{name}"].copy() for part in ("weight_ih", "weight_hh")}
+    arrays["bias_ih"] = parameters[f"bias_{name}"].copy()
     arrays["bias_hh"] = np.zeros_like(arrays["bias_ih"])
-    if f"bias_hn_l{level}" in views:
-        arrays["bias_hh"][-layer.hidden_size :] = views[f"bias_hn_l{level}"]
+    if f"bias_hn_{name}" in parameters:
+        candidate = parameters[f"bias_hn_{name}"]
+        arrays["bias_hh"][-len(candidate) :] = candidate
+    for part in ("weight_hr", "peephole"):
+        if f"{part}_{name}" in parameters:
+            arrays[part] = parameters[f"{part}_{name}"].copy()
     return arrays
 
 
-def checked_layer(layer: Any) -> RecurrentLayer[Any]:
-    """Return a layer of ours."""
-    if not isinstance(layer, RecurrentLayer):
-        raise TypeError(f"layer must be a layer of lstmcore.layers, got {type(layer).__name__}.")
-    return layer
+def refuse_options(cell: Mapping[str, Any], library: str, *, known: Container[str] = ()) -> None:
+    """Refuse a cell that another library has no words for.
 
-
-def check_options(cell: Mapping[str, Any], library: str) -> None:
-    """Refuse a cell with options that are lost on the way to another library.
+    Parameters
+    ----------
+    cell : mapping of name to object
+        As the core takes it.
+    library : str
+        What the message calls the other library.
+    known : container of str, default=()
+        Options that the other library has.
 
     Raises
     ------
     NotImplementedError
-        If it has some.
+        If the cell has other options, which the message names.
+
+    Examples
+    --------
+    >>> from lstmcore.interop._weights import refuse_options
+    >>> refuse_options({"kind": "lstm", "cell_clip": 3.0}, "ONNX")
+    Traceback (most recent call last):
+        ...
+    NotImplementedError: cell_clip=3.0: ONNX has no such cell.
     """
-    options = [name for name in cell if name not in ("kind", "reset_after", "relu")]
-    if options:
-        raise NotImplementedError(
-            f"A cell with {', '.join(options)} can't be brought to {library} yet."
-        )
+    for name, value in cell.items():
+        if name not in _ALWAYS_SAID | _OF_TRAINING and name not in known:
+            raise NotImplementedError(f"{name}={value!r}: {library} has no such cell.")
+
+
+def checked_layer(layer: Any, library: str) -> RecurrentLayer[Any]:
+    """Return a layer of ours, which another library has too."""
+    if not isinstance(layer, RecurrentLayer):
+        raise TypeError(f"layer must be a layer of lstmcore.layers, got {type(layer).__name__}.")
+    if getattr(layer, "residual", False):
+        raise NotImplementedError(f"residual=True: {library} has no such layer.")
+    return layer
 
 
 def make_layer(
@@ -203,7 +244,7 @@ def make_layer(
         If the arrays are not of the shapes that fit together.
     """
     input_size = parameters["weight_ih_l0"].shape[-1]
-    hidden_size = parameters["weight_hh_l0"].shape[-1]
+    hidden_size = parameters.get("weight_hr_l0", parameters["weight_hh_l0"]).shape[-1]
     dtype = np.result_type(*parameters.values())
     layer: RecurrentLayer[Any] = _CLASSES[cell](
         input_size,

@@ -124,10 +124,3 @@ def test_learns_with_every_option() -> None:
 def test_errors(cell: LSTMCell, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         LSTMClassifier(cell=cell).fit(X, targets("binary"))
-
-
-def test_onnx_does_not_lose_options() -> None:
-    pytest.importorskip("onnx")
-    model = estimator("binary", cell=CELLS[0]).fit(X, targets("binary"))
-    with pytest.raises(NotImplementedError, match="peephole, gate_clip can't be brought to ONNX"):
-        model.to_onnx()

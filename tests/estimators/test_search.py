@@ -115,7 +115,9 @@ class TestFrames:
         model = estimator("binary").fit(steps, [0, 1, 0, 1])
         assert_array_equal(model.feature_names_in_, self.columns.to_numpy())
         twin = estimator("binary").fit([x.to_numpy() for x in steps], [0, 1, 0, 1])
-        assert_array_equal(model.predict_proba(steps), twin.predict_proba([x.to_numpy() for x in steps]))
+        assert_array_equal(
+            model.predict_proba(steps), twin.predict_proba([x.to_numpy() for x in steps])
+        )
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict([x[self.columns[::-1]] for x in steps])
         with pytest.raises(ValueError, match="same columns in the same order"):

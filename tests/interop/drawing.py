@@ -24,6 +24,54 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+# Cells with what ONNX has beside the plain ones, each option by itself and in company.
+GRU_VARIANTS: dict[str, dict[str, Any]] = {
+    "gru, clip": {"gate_clip": 0.5},
+    "gru, activations": {"gate_activation": "hard_sigmoid", "cell_activation": ("elu", 0.5)},
+    "gru, reset before": {
+        "reset_after": False,
+        "gate_clip": 0.75,
+        "gate_activation": ("affine", 0.25, 0.5),
+        "cell_activation": "softsign",
+    },
+}
+RNN_VARIANTS: dict[str, dict[str, Any]] = {
+    "rnn, clip": {"nonlinearity": "relu", "gate_clip": 0.5},
+    "rnn, leaky": {"nonlinearity": ("leaky_relu", 0.125)},
+    "rnn, softplus": {"nonlinearity": "softplus", "gate_clip": 2.0},
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    **GRU_VARIANTS,
+    **RNN_VARIANTS,
+    "peephole": {"peephole": True},
+    "coupled": {"coupled_gates": True},
+    "coupled, peephole": {"coupled_gates": True, "peephole": True, "gate_clip": 0.75},
+    "clip": {"gate_clip": 0.5},
+    "relu": {"cell_activation": "relu", "output_activation": "softsign"},
+    "alpha, beta": {
+        "gate_activation": "hard_sigmoid",
+        "cell_activation": ("leaky_relu", 0.125),
+        "output_activation": ("scaled_tanh", 1.5, 0.75),
+    },
+    "beta, alpha": {
+        "gate_activation": ("affine", 0.25, 0.5),
+        "cell_activation": ("elu", 0.5),
+        "output_activation": ("thresholded_relu", 0.25),
+    },
+    "softplus": {"cell_activation": "softplus", "gate_clip": 2.0, "peephole": True},
+}
+
+
+def variant(name: str, shape: tuple[int, int, int], dtype: Any = "float32", **options: Any) -> Any:
+    """A layer with options, whose every parameter is random."""
+    cls: Any = GRU if name in GRU_VARIANTS else RNN if name in RNN_VARIANTS else LSTM
+    layer = cls(*shape, dtype=np.dtype(dtype).name, **VARIANTS[name], **options)
+    rng = np.random.default_rng(len(name))
+    for values in layer.parameters.values():
+        values[...] = 0.3 * rng.normal(size=values.shape)
+    return layer
+
+
 def drawn(shape: tuple[int, int, int], dtype: Any = "float32", kind: str = "lstm") -> Any:
     """A layer whose every parameter is random, biases too."""
     cls, options = KINDS[kind]

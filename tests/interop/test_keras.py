@@ -18,6 +18,7 @@ from interop.drawing import (
 )
 
 from lstmcore.interop import from_keras, to_keras_weights
+from lstmcore.layers import LSTM
 
 pytest.importorskip("torch")
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -100,8 +101,8 @@ def test_the_forget_gate_is_where_it_was() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"activation": "relu"}, "activation='relu'"),
-        ({"recurrent_activation": "hard_sigmoid"}, "recurrent_activation='hard_sigmoid'"),
+        ({"activation": "gelu"}, "activation='gelu'"),
+        ({"recurrent_activation": "exponential"}, "recurrent_activation='exponential'"),
         ({"go_backwards": True}, "go_backwards=True"),
     ],
     ids=str,
@@ -112,6 +113,43 @@ def test_what_a_layer_can_not_do_is_named(options: dict[str, Any], message: str)
         from_keras(theirs)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recurrent_activation": "hard_sigmoid"},
+        {"activation": "relu", "recurrent_activation": "softplus"},
+        {"activation": "leaky_relu"},
+        {"activation": "linear", "recurrent_activation": "tanh"},
+        {"activation": "softsign", "recurrent_activation": "elu"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru, reset before", "rnn"])
+def test_activations(options: dict[str, Any], kind: str) -> None:
+    if kind == "rnn":
+        options = {"activation": options.get("activation", "hard_sigmoid")}
+    theirs = stacked((3, 4, 2), kind=kind, **options)
+    for layer in theirs:
+        layer.set_weights([w / 3 for w in layer.get_weights()])
+    x = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
+    ours = from_keras(theirs)
+    assert_close(ours(x)[0], run(theirs, x)[0])
+    for layer, arrays in zip(theirs, to_keras_weights(ours), strict=True):
+        layer.set_weights(arrays)
+    assert_same_parameters(from_keras(theirs), ours)
+
+
+def test_what_keras_has_not_is_named() -> None:
+    for options, message in (
+        ({"peephole": True}, "peephole=True: Keras has no such cell"),
+        ({"coupled_gates": True}, "coupled_gates=True: Keras has no such cell"),
+        ({"output_activation": "relu"}, "Keras has one activation for both"),
+        ({"gate_activation": "hard_sigmoid"}, "Keras has no such activation"),
+    ):
+        with pytest.raises(NotImplementedError, match=message):
+            to_keras_weights(LSTM(3, 4, **options))
+
+
 def test_what_is_no_built_lstm() -> None:
     with pytest.raises(ValueError, match="layers has no weights yet"):
         from_keras(keras.layers.LSTM(3))
@@ -119,10 +157,10 @@ def test_what_is_no_built_lstm() -> None:
         from_keras([keras.layers.Dense(3)])
     with pytest.raises(ValueError, match=r"layers\[1\] is another kind of layer"):
         from_keras([*stacked((3, 4, 1)), *stacked((4, 4, 1), kind="gru")])
-    with pytest.raises(NotImplementedError, match="activation='sigmoid'"):
-        from_keras(keras.layers.SimpleRNN(3, activation="sigmoid"))
-    with pytest.raises(NotImplementedError, match="layers is a Bidirectional"):
-        from_keras(keras.layers.Bidirectional(keras.layers.LSTM(3)))
+    with pytest.raises(NotImplementedError, match="activation='selu'"):
+        from_keras(keras.layers.SimpleRNN(3, activation="selu"))
+    with pytest.raises(NotImplementedError, match="layers has merge_mode='sum'"):
+        from_keras(keras.layers.Bidirectional(keras.layers.LSTM(3), merge_mode="sum"))
     with pytest.raises(TypeError, match="layers must be a layer of Keras, got int"):
         from_keras(3)
     with pytest.raises(ValueError, match="at least one layer"):

@@ -12,15 +12,17 @@ from estimators.problems import PROBLEMS, estimator, ragged_sequences, targets
 from interop.drawing import (
     KINDS,
     SHAPES,
+    VARIANTS,
     assert_close,
     assert_same_parameters,
     drawn,
     parts_of,
     state_of,
+    variant,
 )
 
 from lstmcore import LSTMClassifier, LSTMRegressor
-from lstmcore.cells import GRUCell, RNNCell
+from lstmcore.cells import GRUCell, LSTMCell, RNNCell
 from lstmcore.interop import from_onnx, to_onnx
 from lstmcore.layers import LSTM
 
@@ -84,6 +86,40 @@ def check_layer(
     for row, expected in zip(Y, y, strict=True):
         assert_close(row[: len(expected)], expected)
         assert not row[len(expected) :].any()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_lstms_with_options(name: str, tmp_path: Path) -> None:
+    for lengths in ((3, 5, 1), (4, 0, 2, 4), ()):
+        layer = variant(name, (3, 5, 2))
+        check_layer(layer, (3, 5, 2), True, lengths)
+    assert_same_parameters(from_onnx(to_onnx(layer, tmp_path / "layer.onnx")), layer)
+    assert_same_parameters(from_onnx(tmp_path / "layer.onnx"), layer)
+    double = variant(name, (3, 5, 2), "float64")
+    assert_same_parameters(from_onnx(to_onnx(double)), double)
+
+
+def test_what_onnx_has_not_is_named() -> None:
+    with pytest.raises(NotImplementedError, match=r"cell_clip=3\.0: ONNX has no such cell"):
+        to_onnx(LSTM(1, 1, cell_clip=3.0))
+
+
+def test_estimators_with_options() -> None:
+    cell = LSTMCell(peephole=True, coupled_gates=True, gate_activation="hard_sigmoid")
+    assert_agrees(fitted("multiclass", cell=cell), X)
+    with pytest.raises(NotImplementedError, match="cell_clip"):
+        fitted("binary", cell=LSTMCell(cell_clip=1.0)).to_onnx()
+
+
+def test_pooling_of_unbounded_values() -> None:
+    cell = LSTMCell(output_activation=("affine", 9.0, 0.0))
+    model = fitted("one output", cell=cell, pooling="max")
+    flat = model.coefs_.copy()
+    flat[:] = np.random.default_rng(0).normal(size=len(flat)) - 0.5
+    flat.flags.writeable = False
+    model.coefs_ = flat
+    assert min(float(record.hidden.min(initial=0)) for record in model.gates(X)) < -2
+    np.testing.assert_allclose(outputs(model, X)["y"], model.predict(X), rtol=1e-4, atol=1e-4)
 
 
 def test_what_may_be_left_out() -> None:
@@ -197,6 +233,36 @@ def test_estimators_of_other_cells(cell: Any, pooling: str) -> None:
     assert_agrees(model, X)
     assert_agrees(model, [np.zeros((0, 3))] * 2)
     assert len(outputs(model, [])["label"]) == 0
+
+
+def test_attention() -> None:
+    model = fitted("multiclass", pooling="attention", hidden_size=(7, 5))
+    assert_agrees(model, X)
+    assert_agrees(model, [np.zeros((0, 3))] * 2)
+    assert len(outputs(model, [])["label"]) == 0
+
+
+def test_embeddings() -> None:
+    rng = np.random.default_rng(0)
+    tokens = [rng.integers(0, 6, length) for length in (4, 0, 7, 1, 3, 5)]
+    settings = {"embedding_size": 3, "hidden_size": 4, "max_iter": 5, "tol": None}
+    model = LSTMClassifier(**settings, random_state=0).fit(tokens, np.arange(6) % 3)
+    run = session(model.to_onnx())
+    inputs = padded([x[:, None] for x in tokens], 1)
+    assert_close(run.run(["probabilities"], inputs)[0], model.predict_proba(tokens))
+    for wrong in (6, -1):
+        inputs["X"][0, 0, 0] = wrong
+        with pytest.raises(Exception, match="out of data bounds"):
+            run.run(["probabilities"], inputs)
+    inputs["X"][0, 0, 0] = np.nan
+    probabilities = run.run(["probabilities"], inputs)[0]
+    assert np.isnan(probabilities).any(axis=1).tolist() == [True] + [False] * 5
+
+
+def test_embeddings_of_some_features() -> None:
+    sequences = [np.abs(x).round() + 0.5 * np.array([1, 0, 1]) for x in X]
+    model = estimator("one output", embedding_size={1: 4}).fit(sequences, np.arange(30.0))
+    assert_agrees(model, sequences)
 
 
 def test_pooling_of_negative_values() -> None:

@@ -86,6 +86,9 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("GRU", {"linear_before_reset": 1}),
     ("RNN", {}),
     ("RNN", {"activations": ["Relu"]}),
+    ("GRU", {"activations": ["Sigmoid", "Relu"], "clip": 0.5}),
+    ("GRU", {"activations": ["HardSigmoid", "Softsign"], "linear_before_reset": 1, "clip": 1.0}),
+    ("RNN", {"activations": ["Elu"], "activation_alpha": [0.5], "clip": 2.0}),
 ]
 
 
@@ -94,7 +97,7 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
 def test_other_cells_compute_the_same(operator: str, attributes: dict[str, Any], B: bool) -> None:
     constants = weights(gates={"GRU": 3, "RNN": 1}[operator])
     constants = {
-        name: array * (0.2 if operator == "RNN" else 1)
+        name: array * (0.2 if attributes or operator == "RNN" else 1)
         for name, array in constants.items()
         if B or name != "B"
     }
@@ -103,15 +106,6 @@ def test_other_cells_compute_the_same(operator: str, attributes: dict[str, Any],
     x = drawn_input()
     layer = from_onnx(model)
     assert_close(layer(x.swapaxes(0, 1))[0], run(model, X=x)[:, 0].swapaxes(0, 1))
-
-
-@pytest.mark.parametrize(
-    ("operator", "activations"), [("GRU", ["Sigmoid", "Relu"]), ("RNN", ["Sigmoid"])]
-)
-def test_other_activations_are_named(operator: str, activations: list[str]) -> None:
-    constants = weights(gates={"GRU": 3, "RNN": 1}[operator])
-    with pytest.raises(NotImplementedError, match="activations="):
-        from_onnx(model_of(constants, operator=operator, activations=activations))
 
 
 def test_lengths_and_states_are_up_to_the_call() -> None:
@@ -147,11 +141,7 @@ def test_what_changes_nothing_is_taken() -> None:
     ("attributes", "message"),
     [
         ({"direction": "reverse"}, "direction='reverse'"),
-        ({"direction": "bidirectional"}, "direction='bidirectional'"),
-        ({"clip": 2.5}, r"clip=2\.5"),
-        ({"input_forget": 1}, "input_forget=1"),
-        ({"activations": ["Sigmoid", "Relu", "Tanh"]}, "activations="),
-        ({"activations": ["HardSigmoid", "Tanh", "Tanh"]}, "activations="),
+        ({"activations": ["Sigmoid", "Sine", "Tanh"]}, "the activation 'sine'"),
     ],
     ids=str,
 )
@@ -160,14 +150,49 @@ def test_what_a_layer_can_not_do_is_named(attributes: dict[str, Any], message: s
         from_onnx(model_of(weights(), **attributes))
 
 
-def test_peepholes_and_directions_are_named() -> None:
-    with pytest.raises(NotImplementedError, match="peepholes P"):
-        from_onnx(model_of(weights(P=np.ones((1, 3 * H), np.float32))))
+def test_directions_have_to_fit() -> None:
     two = {name: np.concatenate([array, array]) for name, array in weights().items()}
-    with pytest.raises(NotImplementedError, match="direction='bidirectional'"):
-        from_onnx(model_of(two, direction="bidirectional"))
-    with pytest.raises(NotImplementedError, match="2 directions"):
+    with pytest.raises(ValueError, match="do not fit together and to 1 directions"):
         from_onnx(model_of(two))
+
+
+P = np.random.default_rng(7).normal(size=(1, 3 * H)).astype(np.float32)
+WITH_OPTIONS: list[tuple[dict[str, np.ndarray], dict[str, Any]]] = [
+    ({"P": P}, {}),
+    ({"P": P}, {"clip": 0.5}),
+    ({}, {"input_forget": 1}),
+    ({"P": P}, {"input_forget": 1, "clip": 1.5}),
+    ({}, {"activations": ["HardSigmoid", "Relu", "Softsign"]}),
+    ({}, {"activations": ["HardSigmoid", "Elu", "Tanh"], "activation_alpha": [0.25, 0.5]}),
+    (
+        {},
+        {
+            "activations": ["Tanh", "LeakyRelu", "ScaledTanh"],
+            "activation_alpha": [0.3, 1.5],
+            "activation_beta": [0.5],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("constants", "attributes"), WITH_OPTIONS, ids=str)
+def test_lstms_with_options(constants: dict[str, np.ndarray], attributes: dict[str, Any]) -> None:
+    arrays = {name: array * np.float32(0.3) for name, array in weights(**constants).items()}
+    model = model_of(arrays, ("X", "sequence_lens"), **attributes)
+    x, lengths = drawn_input(), np.array([6, 2, 5, 1], np.int32)
+    Y = run(model, X=x, sequence_lens=lengths)
+    layer = from_onnx(model)
+    y, _ = layer([x[:length, n] for n, length in enumerate(lengths)])
+    for n, length in enumerate(lengths):
+        assert_close(y[n], Y[:length, 0, n])
+    assert_same_parameters(from_onnx(to_onnx(layer)), layer)
+
+
+def test_activations_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="2 activations for 1 directions"):
+        from_onnx(model_of(weights(), activations=["Tanh", "Tanh"]))
+    with pytest.raises(ValueError, match="'scaledtanh' without alpha and beta"):
+        from_onnx(model_of(weights(), activations=["Tanh", "ScaledTanh", "Tanh"]))
 
 
 @pytest.mark.parametrize(

@@ -123,14 +123,9 @@ def test_a_cell_with_relu() -> None:
     assert from_torch(torch.nn.RNNCell(3, 5, nonlinearity="relu")).nonlinearity == "relu"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"bidirectional": True}, "bidirectional"), ({"proj_size": 2}, "proj_size")],
-    ids=["bidirectional", "proj_size"],
-)
-def test_what_a_layer_can_not_do_is_named(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(NotImplementedError, match=message):
-        from_torch(torch.nn.LSTM(3, 4, **options))
+def test_what_torch_has_not_is_named() -> None:
+    with pytest.raises(NotImplementedError, match="peephole=True: PyTorch has no such cell"):
+        to_torch_state_dict(LSTM(3, 4, peephole=True))
 
 
 def test_other_modules() -> None:

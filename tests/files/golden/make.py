@@ -10,6 +10,7 @@ import numpy as np
 
 import lstmcore
 from lstmcore import LearningRateFinder, LSTMClassifier, LSTMEnsemble, LSTMRegressor, layers
+from lstmcore.cells import LSTMCell
 
 FOLDER = Path(__file__).parent
 
@@ -28,6 +29,7 @@ def models() -> dict[str, Any]:
     regressor = LSTMRegressor(hidden_size=3, dtype="float64", pooling="max", **settings)
     base = LSTMClassifier(hidden_size=2, cell="gru", **settings)
     ensemble = LSTMEnsemble(base, n_models=2, random_state=0)
+    options = LSTMCell(peephole=True, gate_clip=2.0, cell_activation=("elu", 0.5))
     labels = np.array(["ant", "bee", "cat"])[np.arange(6) % 3]
     numbers = np.stack([np.arange(6.0), np.arange(6.0) ** 2], axis=1)
     return {
@@ -36,6 +38,18 @@ def models() -> dict[str, Any]:
         "ensemble": ensemble.fit(X, labels),
         "finder": LearningRateFinder(LSTMRegressor(**settings), n_steps=9).fit(X, numbers),
         "lstm": layers.LSTM(2, 3, 2, random_state=0),
+        "classifier_options": LSTMClassifier(hidden_size=3, cell=options, **settings).fit(
+            X, labels
+        ),
+        "lstm_options": layers.LSTM(
+            2,
+            3,
+            random_state=0,
+            coupled_gates=True,
+            peephole=True,
+            cell_clip=1.5,
+            output_activation="softsign",
+        ),
     }
 
 
