@@ -6,6 +6,7 @@ table `ORDERS` says where the others keep the gates; a further cell is a further
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -240,9 +241,15 @@ def make_layer(
 
     Raises
     ------
+    NotImplementedError
+        If the class has no such option.
     ValueError
         If the arrays are not of the shapes that fit together.
     """
+    known = inspect.signature(_CLASSES[cell]).parameters
+    for name, value in options.items():
+        if name not in known:
+            raise NotImplementedError(f"{name}={value!r}: a layer here has no such option.")
     input_size = parameters["weight_ih_l0"].shape[-1]
     hidden_size = parameters.get("weight_hr_l0", parameters["weight_hh_l0"]).shape[-1]
     dtype = np.result_type(*parameters.values())

@@ -19,6 +19,7 @@ from interop.drawing import (
 )
 
 from lstmcore.interop import from_torch, to_torch_state_dict
+from lstmcore.interop._weights import make_layer
 from lstmcore.layers import LSTM
 
 torch = pytest.importorskip("torch")
@@ -126,6 +127,12 @@ def test_a_cell_with_relu() -> None:
 def test_what_torch_has_not_is_named() -> None:
     with pytest.raises(NotImplementedError, match="peephole=True: PyTorch has no such cell"):
         to_torch_state_dict(LSTM(3, 4, peephole=True))
+
+
+def test_what_a_layer_has_not_is_named() -> None:
+    parameters = dict(drawn((3, 4, 1)).parameters)
+    with pytest.raises(NotImplementedError, match="tied=True: a layer here has no such option"):
+        make_layer("lstm", parameters, 1, n_jobs=1, tied=True)
 
 
 def test_other_modules() -> None:
