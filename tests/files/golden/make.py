@@ -10,7 +10,7 @@ import numpy as np
 
 import lstmcore
 from lstmcore import LearningRateFinder, LSTMClassifier, LSTMEnsemble, LSTMRegressor, layers
-from lstmcore.cells import LSTMCell
+from lstmcore.cells import GRUCell, LSTMCell
 
 FOLDER = Path(__file__).parent
 
@@ -41,6 +41,12 @@ def models() -> dict[str, Any]:
         "classifier_options": LSTMClassifier(hidden_size=3, cell=options, **settings).fit(
             X, labels
         ),
+        "regressor_attention": LSTMRegressor(
+            hidden_size=3,
+            cell=GRUCell(gate_activation="hard_sigmoid"),
+            pooling="attention",
+            **settings,
+        ).fit(X, numbers),
         "lstm_options": layers.LSTM(
             2,
             3,
