@@ -48,6 +48,8 @@ class RecurrentStackFloat32:
         isa: str = "",
         *,
         cell: _Cell = ...,
+        bidirectional: bool = False,
+        residual: bool = False,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...
@@ -108,7 +110,7 @@ class RecurrentStackFloat32:
         c: NDArray[np.float32] | None,
         h_out: NDArray[np.float32],
         c_out: NDArray[np.float32] | None,
-    ) -> None: ...
+    ) -> NDArray[np.float32] | None: ...
 
 @final
 class NetworkFloat32:
@@ -123,6 +125,8 @@ class NetworkFloat32:
         dropout: float,
         cell: _Cell = ...,
         with_dx: bool = False,
+        bidirectional: bool = False,
+        residual: bool = False,
         embeddings: Sequence[tuple[int, int, int]] = ...,
         isa: str = "",
     ) -> None: ...
@@ -240,6 +244,8 @@ class RecurrentStackFloat64:
         isa: str = "",
         *,
         cell: _Cell = ...,
+        bidirectional: bool = False,
+        residual: bool = False,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...
@@ -300,7 +306,7 @@ class RecurrentStackFloat64:
         c: NDArray[np.float64] | None,
         h_out: NDArray[np.float64],
         c_out: NDArray[np.float64] | None,
-    ) -> None: ...
+    ) -> NDArray[np.float64] | None: ...
 
 @final
 class NetworkFloat64:
@@ -315,6 +321,8 @@ class NetworkFloat64:
         dropout: float,
         cell: _Cell = ...,
         with_dx: bool = False,
+        bidirectional: bool = False,
+        residual: bool = False,
         embeddings: Sequence[tuple[int, int, int]] = ...,
         isa: str = "",
     ) -> None: ...

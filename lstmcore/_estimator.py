@@ -41,6 +41,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
     _constraints: ClassVar[Mapping[str, _parameters.Constraint]] = {
         "hidden_size": _parameters.layer_sizes(),
         "cell": cell_constraint(),
+        "bidirectional": _parameters.boolean(),
+        "residual": _parameters.boolean(),
         "dropout": _parameters.number(0.0, 1.0, low_allowed=True),
         "pooling": _parameters.choice("last", "mean", "max", "attention"),
         "embedding_size": _parameters.embedding_sizes(),
@@ -74,6 +76,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         *,
         hidden_size: int | tuple[int, ...] = 64,
         cell: Any = "lstm",
+        bidirectional: bool = False,
+        residual: bool = False,
         dropout: float = 0.0,
         pooling: str = "last",
         embedding_size: Any = None,
@@ -103,6 +107,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
     ) -> None:
         self.hidden_size = hidden_size
         self.cell = cell
+        self.bidirectional = bidirectional
+        self.residual = residual
         self.dropout = dropout
         self.pooling = pooling
         self.embedding_size = embedding_size

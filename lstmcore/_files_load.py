@@ -15,6 +15,7 @@ from lstmcore._files import read_record
 from lstmcore._files_estimators import require, restore_estimator
 from lstmcore._files_networks import FITTED_NETWORK, checked_network, require_fitting_sizes
 from lstmcore._learning_rate_finder import FITTED_FINDER, LearningRateFinder
+from lstmcore._parameters import boolean
 from lstmcore._regressor import LSTMRegressor
 from lstmcore._scaler import FITTED_SCALER, SequenceScaler
 from lstmcore._table_model import Roles, TableModel
@@ -64,13 +65,15 @@ _LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, Option]] = {
     LSTM: LSTM_OPTIONS,
     RNN: RNN_OPTIONS,
 }
+_STACK_OPTIONS = {name: Option(False, boolean(), bool) for name in ("bidirectional", "residual")}
 
 
 def _restore_layer(cls: type[RecurrentLayer[Any]], record: dict[str, Any]) -> Any:
     names = ("input_size", "hidden_size", "num_layers")
-    options = _LAYER_OPTIONS[cls]
+    options = _LAYER_OPTIONS[cls] | _STACK_OPTIONS
     # What a file does not have was not yet an option when it was written.
-    record = {name: option.default for name, option in options.items()} | record
+    missing = {name: o.default for name, o in options.items() if name not in record}
+    record = record | missing
     values = record.get("_live")
     require(
         record.keys() == {*names, *options, "dtype", "n_jobs", "_live"}

@@ -254,6 +254,8 @@ class Fitting(CallbackSupportMixin, SampleFitting):
             dtype=self.dtype,
             cell=as_cell(self.cell)._options(),
             embeddings=samples.embeddings,
+            bidirectional=bool(self.bidirectional),
+            residual=bool(self.residual),
         )
 
     def _training_plan(self, loss: str) -> TrainingPlan:

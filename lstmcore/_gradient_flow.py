@@ -43,6 +43,15 @@ class GradientFlow:
         return self.hidden if self.cell is None else np.hypot(self.hidden, self.cell)
 
 
+def require_one_direction(bidirectional: bool) -> None:
+    """Refuse layers of which half looks ahead: their states have two ends."""
+    if bidirectional:
+        raise ValueError(
+            "gradient_flow looks back from the end of a sequence; with bidirectional=True half of "
+            "the states come from there."
+        )
+
+
 def flows_of(
     norms: tuple[Norms, Norms | None], n_active: IndexArray, n_sequences: int
 ) -> list[GradientFlow]:

@@ -181,6 +181,14 @@ def attention_weights(
     return [weights[sample] for sample in range(sequences.n_samples)]
 
 
+def level_gates(stack: Any, cache: Any, level: int, n_directions: int) -> tuple[Any, Any, Any]:
+    """Return gates (R, G, D H), cell states or None, and hidden states of both directions."""
+    found = [stack.gates(cache, level * n_directions + d) for d in range(n_directions)]
+    gates, cell, hidden = zip(*found, strict=True)
+    joined = None if cell[0] is None else np.concatenate(cell, axis=1)
+    return np.concatenate(gates, axis=2), joined, np.concatenate(hidden, axis=1)
+
+
 def record_gates(
     spec: NetworkSpec,
     network: Any,
@@ -228,7 +236,7 @@ def record_gates(
             n_threads=n_threads,
             keep=True,
         )
-        gates, cell, hidden = stack.gates(cache, layer)
+        gates, cell, hidden = level_gates(stack, cache, layer, spec.n_directions)
         columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]
         columns += [hidden] if cell is None else [cell, hidden]
         rows = np.concatenate(columns, axis=1)

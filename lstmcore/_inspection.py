@@ -16,6 +16,7 @@ from lstmcore._attributions import (
     times_embeddings,
 )
 from lstmcore._forms import in_form_of
+from lstmcore._gradient_flow import require_one_direction
 from lstmcore._inference import (
     Gates,
     GRUGates,
@@ -72,7 +73,8 @@ class InspectionMixin:
         records : list of Gates, GRUGates or RNNStates
             For each sequence of T steps arrays of shape (T, H) and of the dtype of the network:
             ``input``, ``forget``, ``candidate``, ``output``, ``cell`` and ``hidden`` of LSTMs;
-            ``reset``, ``update``, ``candidate`` and ``hidden`` of GRUs; else ``hidden``.
+            ``reset``, ``update``, ``candidate`` and ``hidden`` of GRUs; else ``hidden``. With
+            ``bidirectional=True`` they are 2 H wide, the H units that read forward first.
 
         Raises
         ------
@@ -132,6 +134,7 @@ class InspectionMixin:
         """
         sequences = self._check_sequences(X)
         level = checked_level(layer, len(self._spec.hidden_sizes))
+        require_one_direction(self._spec.bidirectional)
         if not sequences.n_samples:
             return []
         dscores = self._score_weights(target, sequences)

@@ -54,6 +54,10 @@ class NetworkSpec:
     embeddings : tuple of (int, int, int)
         Column, number of tokens and size of the embedding of each feature that holds tokens, in
         the order of the columns.
+    bidirectional : bool, default=False
+        Whether beside each layer another one reads from the end to the start.
+    residual : bool, default=False
+        Whether to each layer's output its input is added, from the second layer on.
 
     Examples
     --------
@@ -73,6 +77,19 @@ class NetworkSpec:
     cell: CellOptions = field(default_factory=lambda: {"kind": "lstm"})
     embeddings: Embeddings = ()
 
+    bidirectional: bool = False
+    residual: bool = False
+
+    @property
+    def n_directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Number of units that the layers put out."""
+        return self.n_directions * self.hidden_sizes[-1]
+
     @property
     def has_cell_state(self) -> bool:
         """Whether the layers have a state c beside h."""
@@ -86,7 +103,7 @@ class NetworkSpec:
     @property
     def carried_size(self) -> int:
         """Numbers that the pooling keeps of a sequence from one time step to the next."""
-        return self.hidden_sizes[-1] + (2 if self.pooling == "attention" else 0)
+        return self.output_size + (2 if self.pooling == "attention" else 0)
 
     def behind_embeddings(self) -> NetworkSpec:
         """Return the network that is left without embeddings; its parameters come first."""
@@ -104,12 +121,18 @@ class NetworkSpec:
             cell=self.cell,
             with_dx=with_dx,
             embeddings=list(self.embeddings),
+            bidirectional=self.bidirectional,
+            residual=self.residual,
         )
 
     def build_stack(self) -> Any:
         """Return a new core stack: the recurrent layers alone, with unset parameters."""
         return _core_class("RecurrentStack", self.dtype)(
-            self.layer_input_size, list(self.hidden_sizes), cell=self.cell
+            self.layer_input_size,
+            list(self.hidden_sizes),
+            cell=self.cell,
+            bidirectional=self.bidirectional,
+            residual=self.residual,
         )
 
     def build_trainer(self, network: Any, settings: Mapping[str, object]) -> Any:

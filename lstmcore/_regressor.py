@@ -45,6 +45,12 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         Number of hidden units; a tuple stacks as many recurrent layers, the lowest first.
     cell : {"lstm", "gru", "rnn"} or object of `lstmcore.cells`, default="lstm"
         What the recurrent layers are made of.
+    bidirectional : bool, default=False
+        Whether beside each layer a second one of as many units reads the sequence from its end to
+        its start; the layer above, or the pooling, gets the units of both. Not for `step`.
+    residual : bool, default=False
+        Whether to the output of each layer above the lowest its input is added, before dropout
+        acts on either; all `hidden_size` must then be equal. One layer has nothing to add.
     dropout : float, default=0.0
         Probability in [0, 1) that a unit is dropped in training, between stacked layers and
         before the head; never between time steps.
@@ -52,7 +58,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         How the outputs of the highest layer become one vector: that of the last step, or the mean
         or the maximum over all steps, or a mean weighted by additive attention: the weights are
         the softmax over the steps of ``q . tanh(W h_t + b)`` with learnt W, b and q; `attention`
-        returns them. A sequence of length 0 gives zeros.
+        returns them. A sequence of length 0 gives zeros. Units that read from the
+        end to the start have made their last step at the first of the sequence.
     embedding_size : int, tuple, dict or None, default=None
         With an int X consists of sequences of tokens, integers from 0 on: a list of arrays of shape
         (T_i,), or an array of shape (n_samples, n_timesteps). Each token is replaced by that many
@@ -205,6 +212,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         loss: str = "squared_error",
         hidden_size: int | tuple[int, ...] = 64,
         cell: Any = "lstm",
+        bidirectional: bool = False,
+        residual: bool = False,
         dropout: float = 0.0,
         pooling: str = "last",
         embedding_size: Any = None,
@@ -235,6 +244,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         super().__init__(
             hidden_size=hidden_size,
             cell=cell,
+            bidirectional=bidirectional,
+            residual=residual,
             dropout=dropout,
             pooling=pooling,
             embedding_size=embedding_size,

@@ -78,13 +78,14 @@ class StreamingMixin:
         Raises
         ------
         ValueError
-            If ``n_sequences`` is less than 1.
+            If ``n_sequences`` is less than 1, or the network is bidirectional.
         TypeError
             If it is no integer.
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         """
         check_is_fitted(self)
+        self._require_forward_only("initial_state")
         if isinstance(n_sequences, bool) or not hasattr(n_sequences, "__index__"):
             raise TypeError(f"n_sequences must be an int, got {n_sequences!r}.")
         if n_sequences < 1:
@@ -123,7 +124,7 @@ class StreamingMixin:
         Raises
         ------
         ValueError
-            If ``x``, ``state`` or ``method`` does not fit.
+            If ``x``, ``state`` or ``method`` does not fit, or the network is bidirectional.
         TypeError
             If ``state`` is no `StreamState`.
         sklearn.exceptions.NotFittedError
@@ -142,6 +143,7 @@ class StreamingMixin:
         True
         """
         check_is_fitted(self)
+        self._require_forward_only("step")
         if method not in self._links:
             raise ValueError(f"method must be one of {list(self._links)}, got {method!r}.")
         rows = self._check_step(x)
@@ -150,16 +152,24 @@ class StreamingMixin:
         n_active = np.array([len(rows)], np.intp)
         network = self._cache.get(self._spec, self.coefs_)
         inputs = layer_inputs(self._spec, network, rows)
-        _, hidden, cell, _ = stack.forward(
+        top, hidden, cell, _ = stack.forward(
             inputs, n_active, len(rows), state.hidden, state.cell or None, n_threads=1, keep=False
         )
         n_steps = state.n_steps + 1
         outputs, pooled = network.predict_step(
-            hidden[-1], state.pooled, n_steps, apply_link=self._links[method]
+            top, state.pooled, n_steps, apply_link=self._links[method]
         )
         return self._predictions(outputs, method), StreamState(
             tuple(hidden), tuple(cell), pooled, n_steps
         )
+
+    def _require_forward_only(self, method: str) -> None:
+        """Refuse a network that has to know the end of a sequence before it reads the start."""
+        if self._spec.bidirectional:
+            raise ValueError(
+                f"{method} needs bidirectional=False: half of a bidirectional network reads a "
+                "sequence from its end, which is not known while it still comes in."
+            )
 
     def _check_step(self, x: Any) -> FloatArray:
         """Return a time step as rows that the network takes."""

@@ -139,17 +139,20 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
     kept = spec.layer_input_size * n_rows
     passing = kept
     for k, size in enumerate(spec.hidden_sizes):
-        own = {name: shape for name, (shape, _) in layout.items() if f"_l{k}" in name}
+        suffixes = (f"_l{k}", f"_l{k}_reverse")
+        own = {name: shape for name, (shape, _) in layout.items() if name.endswith(suffixes)}
         matrices = [shape for name, shape in own.items() if name.startswith("weight")]
         products = sum(2 * math.prod(shape) for shape in matrices)
         n_parameters = sum(map(math.prod, own.values()))
+        both = spec.n_directions * size
         layers.append(
-            LayerSummary(f"recurrent {k}", ("N", "T", size), n_parameters, products * n_rows)
+            LayerSummary(f"recurrent {k}", ("N", "T", both), n_parameters, products * n_rows)
         )
         # The gates, the cell state and the hidden state of every step.
-        kept += n_rows * (max(shape[0] for shape in matrices) + 2 * size)
-        passing += n_rows * size
-    width, n_outputs = spec.hidden_sizes[-1], spec.n_outputs
+        gates = max(shape[0] for shape in matrices)
+        kept += n_rows * spec.n_directions * (gates + 2 * size)
+        passing += n_rows * both
+    width, n_outputs = spec.output_size, spec.n_outputs
     attends = spec.pooling == "attention"
     n_pooling = width * (width + 2) if attends else 0
     products = 2 * width * (width + 2) * n_rows if attends else 0

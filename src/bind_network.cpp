@@ -172,30 +172,32 @@ template <class Scalar>
 void bind(py::module_& module, const char* name) {
   using Bound = NetworkHandle<Scalar>;
   py::class_<Bound>(module, name, "Recurrent stack, pooling, dense head and link.")
-      .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, Index n_outputs,
-                       const std::string& pooling, const std::string& link, double dropout,
-                       const py::dict& cell_options, bool with_dx,
-                       const std::vector<std::tuple<Index, Index, Index>>& embeddings,
-                       const std::string& isa) {
-             if (!(dropout >= 0.0 && dropout < 1.0)) {
-               throw std::invalid_argument("dropout is " + std::to_string(dropout) +
-                                           ", expected 0 <= dropout < 1");
-             }
-             NetworkSpec spec;
-             spec.pooling = pooling_from_name(pooling);
-             spec.link = link_from_name(link);
-             spec.stack = {0, std::move(hidden_sizes), cell_from(cell_options), with_dx};
-             spec.n_outputs = n_outputs;
-             spec.dropout = dropout;
-             set_inputs(spec, input_size, embeddings);
-             network_layout(spec);  // checks the sizes
-             return std::make_unique<Bound>(spec, select_kernels(isa));
-           }),
-           py::arg("input_size"), py::arg("hidden_sizes"), py::arg("n_outputs"), py::kw_only(),
-           py::arg("pooling"), py::arg("link"), py::arg("dropout"), py::arg("cell") = py::dict(),
-           py::arg("with_dx") = false,
-           py::arg("embeddings") = std::vector<std::tuple<Index, Index, Index>>(),
-           py::arg("isa") = "")
+      .def(
+          py::init([](Index input_size, std::vector<Index> hidden_sizes, Index n_outputs,
+                      const std::string& pooling, const std::string& link, double dropout,
+                      const py::dict& cell_options, bool with_dx, bool bidirectional, bool residual,
+                      const std::vector<std::tuple<Index, Index, Index>>& embeddings,
+                      const std::string& isa) {
+            if (!(dropout >= 0.0 && dropout < 1.0)) {
+              throw std::invalid_argument("dropout is " + std::to_string(dropout) +
+                                          ", expected 0 <= dropout < 1");
+            }
+            NetworkSpec spec;
+            spec.pooling = pooling_from_name(pooling);
+            spec.link = link_from_name(link);
+            spec.stack = {0,       std::move(hidden_sizes), cell_from(cell_options),
+                          with_dx, bidirectional,           residual};
+            spec.n_outputs = n_outputs;
+            spec.dropout = dropout;
+            set_inputs(spec, input_size, embeddings);
+            network_layout(spec);  // checks the sizes
+            return std::make_unique<Bound>(spec, select_kernels(isa));
+          }),
+          py::arg("input_size"), py::arg("hidden_sizes"), py::arg("n_outputs"), py::kw_only(),
+          py::arg("pooling"), py::arg("link"), py::arg("dropout"), py::arg("cell") = py::dict(),
+          py::arg("with_dx") = false, py::arg("bidirectional") = false, py::arg("residual") = false,
+          py::arg("embeddings") = std::vector<std::tuple<Index, Index, Index>>(),
+          py::arg("isa") = "")
       .def_property_readonly("n_parameters",
                              [](const Bound& self) { return self.network.n_parameters(); })
       .def_property_readonly(

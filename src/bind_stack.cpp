@@ -110,26 +110,31 @@ class StackHandle {
     auto hidden_array = new_array<Scalar>({batch.n_rows(), H});
     for (const Part& part : memory.parts) {
       const auto& workspace = part.workspace.layers[static_cast<std::size_t>(l)];
-      stack_.layer(l).get_gates(workspace, part.batch, gate_array.mutable_data(),
-                                cell_array.mutable_data());
-      stack_.layer(l).get_output(workspace, part.batch, hidden_array.mutable_data(), 0,
-                                 part.batch.n_sequences());
+      stack_.layer(l).get_gates(workspace, part.batch, stack_.is_reversed(l),
+                                gate_array.mutable_data(), cell_array.mutable_data(),
+                                hidden_array.mutable_data());
     }
     py::object cell = py::none();
     if (stack_.cell().has_cell_state()) cell = cell_array;
     return py::make_tuple(gate_array, cell, hidden_array);
   }
 
-  // One step of all layers for N sequences; h and c (L, N, H) may be their own outputs.
-  void step(const py::object& x_object, const py::object& h_object, const py::object& c_object,
-            const py::object& h_out_object, const py::object& c_out_object) {
+  // One step of all layers for N sequences; h and c (L, N, H) may be their own outputs. What the
+  // stack puts out (N, H), or None where that is h of the top layer.
+  py::object step(const py::object& x_object, const py::object& h_object,
+                  const py::object& c_object, const py::object& h_out_object,
+                  const py::object& c_out_object) {
     if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
-    const Index H = stack_.top().hidden_size();
+    if (stack_.spec().bidirectional) {
+      throw std::invalid_argument(
+          "step goes from the start to the end, and bidirectional=True "
+          "needs the end first");
+    }
+    const Index H = stack_.layer(stack_.n_layers() - 1).hidden_size();
     const Index L = stack_.n_layers();
     for (Index l = 0; l < L; ++l) {
-      if (stack_.layer(l).hidden_size() != H) {
-        throw std::invalid_argument("step needs layers of equal hidden_sizes");
-      }
+      if (stack_.layer(l).hidden_size() == H) continue;
+      throw std::invalid_argument("step needs layers of equal hidden_sizes");
     }
     const auto x = as_array<Scalar>(x_object, "x", {-1, stack_.input_size()});
     const Index N = x.shape(0);
@@ -143,7 +148,14 @@ class StackHandle {
     } else if (!c_object.is_none() || !c_out_object.is_none()) {
       require_cell_state(stack_, "c and c_out");
     }
-    if (N == 0) return;
+    py::object y = py::none();
+    Scalar* to = nullptr;
+    if (!stack_.output_is_h()) {
+      auto array = new_array<Scalar>({N, stack_.output_size()});
+      to = array.mutable_data();
+      y = array;
+    }
+    if (N == 0) return y;
     auto loan = pool_->borrow();
     loan->parts.resize(1);
     Part& part = loan->parts.front();
@@ -157,24 +169,23 @@ class StackHandle {
         }
       };
       stack_.forward(part.batch, {x.data(), stack_.input_size(), true}, Dropout{}, part.workspace,
-                     workers, start, [](Index, Index) {});
+                     workers, start, [&](Index n_begin, Index n_end) {
+                       if (to != nullptr) {
+                         stack_.get_output(part.workspace, part.batch, to, n_begin, n_end);
+                       }
+                     });
       for (Index l = 0; l < L; ++l) {
         stack_.layer(l).get_final_state(layer_of(part, l), part.batch,
                                         h_out.mutable_data() + l * N * H,
                                         c_out.mutable_data() + l * N * H);
       }
     });
+    return y;
   }
 
  private:
   static LayerWorkspace<Scalar>& layer_of(Part& part, Index l) {
     return part.workspace.layers[static_cast<std::size_t>(l)];
-  }
-  // The states of layer l from sequence `first` on, or null for zeros.
-  static const Scalar* data_of(const States& states, Index l, Index first) {
-    if (states.empty()) return nullptr;
-    const Array<Scalar>& array = states[static_cast<std::size_t>(l)];
-    return array.data() + first * array.shape(1);
   }
   double multiply_adds(const PackedBatch& batch) const {
     return stack_.multiply_adds_per_row() * static_cast<double>(batch.n_rows());
@@ -268,7 +279,6 @@ class StackHandle {
       if (packed) continue;
       part.x.reserve(checked_product(part.batch.n_rows(), stack_.input_size()));
     }
-    const RecurrentLayer<Scalar>& top = stack_.top();
     auto y = new_array<Scalar>({batch.n_rows(), stack_.output_size()});
     Scalar* to = y.mutable_data();
     const Scalar* from = x.data();
@@ -289,12 +299,12 @@ class StackHandle {
                            stack_.input_size(), n_begin, n_end);
           };
           const auto finish = [&](Index n_begin, Index n_end) {
-            const auto& memory_of_top = part.workspace.layers.back();
             if (packed) {
-              top.get_output(memory_of_top, part.batch, to, n_begin, n_end);
+              stack_.get_output(part.workspace, part.batch, to, n_begin, n_end);
             } else {
-              unpack_sequences(part.batch, starts, top.output(memory_of_top, part.batch),
-                               top.padded_hidden_size(), to, top.hidden_size(), n_begin, n_end);
+              const BatchRows<const Scalar> rows = stack_.output(part.workspace, part.batch);
+              unpack_sequences(part.batch, starts, rows.data, rows.stride, to, stack_.output_size(),
+                               n_begin, n_end);
             }
           };
           const BatchRows<const Scalar> rows{packed ? from : part.x.data(), stack_.input_size(),
@@ -346,13 +356,15 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
       module, cache_name, "What a forward pass keeps for one backward pass.");
   py::class_<Handle>(module, name, "LSTM layers on top of each other, over packed batches.")
       .def(py::init([](Index input_size, std::vector<Index> hidden_sizes, const std::string& isa,
-                       const py::dict& options) {
-             const StackSpec spec{input_size, std::move(hidden_sizes), cell_from(options), true};
+                       const py::dict& options, bool bidirectional, bool residual) {
+             const StackSpec spec{input_size, std::move(hidden_sizes), cell_from(options),
+                                  true,       bidirectional,           residual};
              stack_layout(spec);  // checks the sizes before memory is asked for
              return std::make_unique<Handle>(spec, select_kernels(isa));
            }),
            py::arg("input_size"), py::arg("hidden_sizes"), py::arg("isa") = "", py::kw_only(),
-           py::arg("cell") = py::dict())
+           py::arg("cell") = py::dict(), py::arg("bidirectional") = false,
+           py::arg("residual") = false)
       .def_property_readonly("n_parameters", &Handle::n_parameters)
       .def_property_readonly("layout", &Handle::layout)
       .def_property_readonly("isa", &Handle::isa)
@@ -361,19 +373,20 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
       .def("forward", &Handle::forward, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
            py::arg("h0"), py::arg("c0"), py::kw_only(), py::arg("n_threads"), py::arg("keep"),
            py::arg("starts") = py::none(),
-           "y (R, H), h_n and c_n per layer (N, H), and a cache or None. Rows of x, y and their "
+           "y (R, D H), h_n and c_n per layer (N, H), and a cache or None. Rows of x, y and their "
            "gradients are packed, or sequence after sequence where starts (N,) says at which row "
            "each begins.")
       .def("backward", &Handle::backward, py::arg("cache"), py::arg("dy"), py::arg("dh_n"),
            py::arg("dc_n"), py::kw_only(), py::arg("need_dx"), py::arg("n_threads"),
            "dx (R, I) or None, dh_0 and dc_0 per layer (N, H), and the gradient (P,).")
       .def("gates", &Handle::gates, py::arg("cache"), py::arg("layer"),
-           "Gates i, f, g, o (R, 4, H), cell states and hidden states (R, H) of a layer.")
+           "Gates (R, G, H), cell states or None, and hidden states (R, H) of a layer.")
       .def("state_gradient_norms", &Handle::state_gradient_norms, py::arg("cache"), py::arg("dy"),
            py::arg("dh_n"), py::arg("dc_n"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
            "Norms (N + R) of the gradients of h and c of a layer: initial states, then all steps.")
       .def("step", &Handle::step, py::arg("x"), py::arg("h"), py::arg("c"), py::arg("h_out"),
-           py::arg("c_out"), "One time step, from x (N, I) and states (L, N, H) to states.");
+           py::arg("c_out"),
+           "One time step, from x (N, I) and states (L, N, H) to states; y (N, H) or None.");
 }
 
 }  // namespace

@@ -31,6 +31,14 @@ StateArrays<Scalar> states_of(const RecurrentStack<Scalar>& stack, const py::obj
   return arrays;
 }
 
+// The states of layer l from sequence `first` on, or null for zeros.
+template <class Scalar>
+const Scalar* data_of(const StateArrays<Scalar>& states, Index l, Index first) {
+  if (states.empty()) return nullptr;
+  const Array<Scalar>& array = states[static_cast<std::size_t>(l)];
+  return array.data() + first * array.shape(1);
+}
+
 template <class Scalar>
 void require_cell_state(const RecurrentStack<Scalar>& stack, const char* name) {
   if (stack.cell().has_cell_state()) return;

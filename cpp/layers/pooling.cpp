@@ -24,6 +24,16 @@ bool is_higher(Scalar a, Scalar b) {
 }
 
 template <class Scalar>
+void last_of(const PackedBatch& batch, const Scalar* history, Index width, Index backward_from,
+             Scalar* pooled, Index n) {
+  const Scalar* end = history + batch.final_history_row(n) * width;
+  const Index first_row = batch.length(n) == 0 ? n : batch.history_row(0) + n;
+  const Scalar* start = history + first_row * width;
+  std::copy(end, end + backward_from, pooled);
+  std::copy(start + backward_from, start + width, pooled + backward_from);
+}
+
+template <class Scalar>
 void mean_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar* pooled,
              Index n) {
   std::fill_n(pooled, width, Scalar{0});
@@ -54,12 +64,13 @@ void max_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar
 
 template <class Scalar>
 void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* history, Index width,
-                     Scalar* pooled, std::int32_t* argmax, Index n_begin, Index n_end) noexcept {
+                     Index backward_from, Scalar* pooled, std::int32_t* argmax, Index n_begin,
+                     Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     Scalar* to = pooled + n * width;
     switch (pooling) {
       case Pooling::kLast:
-        std::copy_n(history + batch.final_history_row(n) * width, width, to);
+        last_of(batch, history, width, backward_from, to, n);
         break;
       case Pooling::kMean:
         mean_of(batch, history, width, to, n);
@@ -75,14 +86,19 @@ void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* hi
 
 template <class Scalar>
 void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* dpooled, Index width,
-                      const std::int32_t* argmax, Scalar* dy, Index n_begin, Index n_end) noexcept {
-  if (pooling == Pooling::kLast) return;
+                      Index backward_from, const std::int32_t* argmax, Scalar* dy, Index n_begin,
+                      Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     const Scalar* from = dpooled + n * width;
     const auto length = static_cast<Scalar>(batch.length(n));
     for (Index t = 0; t < batch.length(n); ++t) {
       Scalar* to = dy + (batch.offset(t) + n) * width;
-      if (pooling == Pooling::kMean) {
+      if (pooling == Pooling::kLast) {
+        const bool ends = t + 1 == batch.length(n);
+        for (Index j = 0; j < width; ++j) {
+          to[j] = (j < backward_from ? ends : t == 0) ? from[j] : Scalar{0};
+        }
+      } else if (pooling == Pooling::kMean) {
         for (Index j = 0; j < width; ++j) to[j] = from[j] / length;
       } else {
         const std::int32_t* step = argmax + n * width;
@@ -117,13 +133,13 @@ void pooling_step(Pooling pooling, const Scalar* h, Index width, Index n_steps, 
 
 template void pooling_step(Pooling, const float*, Index, Index, float*, float*) noexcept;
 template void pooling_step(Pooling, const double*, Index, Index, double*, double*) noexcept;
-template void pooling_forward(Pooling, const PackedBatch&, const float*, Index, float*,
+template void pooling_forward(Pooling, const PackedBatch&, const float*, Index, Index, float*,
                               std::int32_t*, Index, Index) noexcept;
-template void pooling_forward(Pooling, const PackedBatch&, const double*, Index, double*,
+template void pooling_forward(Pooling, const PackedBatch&, const double*, Index, Index, double*,
                               std::int32_t*, Index, Index) noexcept;
-template void pooling_backward(Pooling, const PackedBatch&, const float*, Index,
+template void pooling_backward(Pooling, const PackedBatch&, const float*, Index, Index,
                                const std::int32_t*, float*, Index, Index) noexcept;
-template void pooling_backward(Pooling, const PackedBatch&, const double*, Index,
+template void pooling_backward(Pooling, const PackedBatch&, const double*, Index, Index,
                                const std::int32_t*, double*, Index, Index) noexcept;
 
 }  // namespace lstmcore

@@ -80,9 +80,10 @@ class RecurrentLayer {
                           Scalar* dc_0) const noexcept;
 
   // Copies for whoever looks inside, before BPTT: gates (R, n_shown_gates, H) in the order of
-  // the parameters, and cell states (R, H), R of the whole batch.
-  void get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gates,
-                 Scalar* c) const noexcept;
+  // the parameters, cell and hidden states (R, H), R of the whole batch; `reversed` where the rows
+  // of the layer are those of sequences read from the end.
+  void get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool reversed,
+                 Scalar* gates, Scalar* c, Scalar* h) const noexcept;
 
   // All time steps of the sequences [n_begin, n_end). x (R, I).
   void forward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
@@ -159,7 +160,7 @@ class RecurrentLayer {
     return (w.keeps_history ? batch.n_history_rows() : batch.n_sequences()) * B;
   }
   void get_gates_of_row(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Index row,
-                        Index to, Scalar* gates, Scalar* c) const noexcept;
+                        Index to, Scalar* gates, Scalar* c, Scalar* h) const noexcept;
   // The peepholes' gradients, as accumulate_range has those of the weights.
   void accumulate_peepholes(const PackedBatch& batch, Index row, Index rows, const Index* previous,
                             const LayerWorkspace<Scalar>& w, const GradientRange& range,

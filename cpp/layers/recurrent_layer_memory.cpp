@@ -183,10 +183,12 @@ void RecurrentLayer<Scalar>::get_output(const LayerWorkspace<Scalar>& w, const P
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::get_gates(const LayerWorkspace<Scalar>& w, const PackedBatch& batch,
-                                       Scalar* gates, Scalar* c) const noexcept {
+                                       bool reversed, Scalar* gates, Scalar* c,
+                                       Scalar* h) const noexcept {
   for (Index t = 0; t < batch.n_steps(); ++t) {
     for (Index n = 0; n < batch.n_active(t); ++n) {
-      get_gates_of_row(w, batch, batch.offset(t) + n, batch.whole_row(t) + n, gates, c);
+      const Index step = reversed ? batch.length(n) - 1 - t : t;
+      get_gates_of_row(w, batch, batch.offset(t) + n, batch.whole_row(step) + n, gates, c, h);
     }
   }
 }
@@ -194,7 +196,9 @@ void RecurrentLayer<Scalar>::get_gates(const LayerWorkspace<Scalar>& w, const Pa
 template <class Scalar>
 void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
                                               const PackedBatch& batch, Index row, Index to,
-                                              Scalar* gates, Scalar* c) const noexcept {
+                                              Scalar* gates, Scalar* c, Scalar* h) const noexcept {
+  std::copy_n(w.h.data() + (batch.n_sequences() + row) * padded_hidden_size(), hidden_size_,
+              h + to * hidden_size_);
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     const Index G = groups_[group].n_gates();
     for (Index gate = 0; gate < G; ++gate) {

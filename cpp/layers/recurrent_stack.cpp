@@ -1,3 +1,5 @@
+// How threads go through the levels of a stack, forward and back. What passes between them:
+// recurrent_stack_rows.cpp.
 #include "layers/recurrent_stack.hpp"
 
 #include <algorithm>
@@ -11,13 +13,16 @@ constexpr double kBeyondOwnCache = 1 << 20;
 }  // namespace
 
 template <class Scalar>
-RecurrentStack<Scalar>::RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels) {
-  layers_.reserve(spec.hidden_sizes.size());
-  Index below = spec.input_size;
-  for (const Index hidden_size : spec.hidden_sizes) {
-    layers_.emplace_back(spec.cell, below, hidden_size, spec.with_dx || !layers_.empty(), kernels);
-    n_parameters_ += layers_.back().n_parameters();
-    below = hidden_size;
+RecurrentStack<Scalar>::RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels)
+    : spec_(spec) {
+  layers_.reserve(static_cast<std::size_t>(spec.n_levels() * spec.n_directions()));
+  for (Index level = 0; level < spec.n_levels(); ++level) {
+    for (Index direction = 0; direction < spec.n_directions(); ++direction) {
+      layers_.emplace_back(spec.cell, spec.input_size_of(level),
+                           spec.hidden_sizes[static_cast<std::size_t>(level)],
+                           spec.with_dx || level > 0, kernels);
+      n_parameters_ += layers_.back().n_parameters();
+    }
   }
 }
 
@@ -31,31 +36,6 @@ void RecurrentStack<Scalar>::pack(const Scalar* parameters, Workers& workers) no
   for (auto& layer : layers_) {
     layer.pack(parameters, workers);
     parameters += layer.n_parameters();
-  }
-}
-
-template <class Scalar>
-void RecurrentStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
-                                     const Dropout& dropout) const {
-  w.layers.resize(layers_.size());
-  w.dropped.resize(layers_.size());
-  w.dx.resize(layers_.size());
-  for (std::size_t l = 0; l < layers_.size(); ++l) {
-    layers_[l].reserve(w.layers[l], batch, keep);
-    if (l > 0 && dropout.active()) {
-      w.dropped[l].reserve(checked_product(batch.n_rows(), layers_[l - 1].padded_hidden_size()));
-    }
-  }
-}
-
-template <class Scalar>
-void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
-                                               const PackedBatch& batch) const {
-  for (std::size_t l = 0; l < layers_.size(); ++l) {
-    layers_[l].reserve_gradients(w.layers[l], batch);
-    if (l > 0) {
-      w.dx[l].reserve(checked_product(batch.n_rows(), layers_[l - 1].padded_hidden_size()));
-    }
   }
 }
 
@@ -77,61 +57,18 @@ void RecurrentStack<Scalar>::clear(StackGradients<Scalar>& sums, Scalar* gradien
 }
 
 template <class Scalar>
-BatchRows<const Scalar> RecurrentStack<Scalar>::layer_input(
-    Index l, const PackedBatch& batch, const BatchRows<const Scalar>& x, const Dropout& dropout,
-    const StackWorkspace<Scalar>& w) const noexcept {
-  if (l == 0) return x;
-  const RecurrentLayer<Scalar>& below = layer(l - 1);
-  const auto index = static_cast<std::size_t>(l);
-  const Scalar* input =
-      dropout.active() ? w.dropped[index].data() : below.output(w.layers[index - 1], batch);
-  return {input, below.padded_hidden_size(), false};
-}
-
-namespace {
-
-// Masks the rows of the sequences [n_begin, n_end) of a (R, width) matrix.
-template <class Scalar>
-void drop_rows(const Dropout& dropout, const PackedBatch& batch, Index layer, Index width,
-               const Scalar* from, Scalar* to, Index n_begin, Index n_end) {
-  for (Index n = n_begin; n < n_end; ++n) {
-    for (Index t = 0; t < batch.length(n); ++t) {
-      const Index at = (batch.offset(t) + n) * width;
-      dropout.apply(n, layer, t, width, from + at, to + at);
-    }
-  }
-}
-
-}  // namespace
-
-template <class Scalar>
-void RecurrentStack<Scalar>::drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
-                                        StackWorkspace<Scalar>& w, Index n_begin,
-                                        Index n_end) const noexcept {
-  if (l == 0 || !dropout.active()) return;
-  const auto index = static_cast<std::size_t>(l);
-  const RecurrentLayer<Scalar>& below = layer(l - 1);
-  drop_rows(dropout, batch, l, below.padded_hidden_size(), below.output(w.layers[index - 1], batch),
-            w.dropped[index].data(), n_begin, n_end);
-}
-
-template <class Scalar>
-void RecurrentStack<Scalar>::drop_input_gradient(Index l, const PackedBatch& batch,
-                                                 const Dropout& dropout, Scalar* dx, Index n_begin,
-                                                 Index n_end) const noexcept {
-  if (l == 0 || !dropout.active()) return;
-  drop_rows(dropout, batch, l, layer(l - 1).padded_hidden_size(), dx, dx, n_begin, n_end);
-}
-
-template <class Scalar>
 void RecurrentStack<Scalar>::forward_apart(const PackedBatch& batch,
                                            const BatchRows<const Scalar>& x, const Dropout& dropout,
                                            StackWorkspace<Scalar>& w, Index n_begin,
                                            Index n_end) const noexcept {
-  for (Index l = 0; l < n_layers(); ++l) {
-    drop_input(l, batch, dropout, w, n_begin, n_end);
-    layer(l).forward(batch, layer_input(l, batch, x, dropout, w),
-                     w.layers[static_cast<std::size_t>(l)], n_begin, n_end);
+  for (Index level = 0; level < n_levels(); ++level) {
+    prepare(level, batch, x, dropout, w, n_begin, n_end);
+    for (Index direction = 0; direction < spec_.n_directions(); ++direction) {
+      const Index l = layer_of(level, direction);
+      layer(l).forward(batch, input(level, direction, batch, x, dropout, w),
+                       w.layers[static_cast<std::size_t>(l)], n_begin, n_end);
+    }
+    assemble(level, batch, x, w, n_begin, n_end);
   }
 }
 
@@ -149,21 +86,75 @@ bool RecurrentStack<Scalar>::works_together(const PackedBatch& batch,
 }
 
 template <class Scalar>
+bool RecurrentStack<Scalar>::parts_directions(const PackedBatch& batch,
+                                              int n_threads) const noexcept {
+  constexpr Index kMostSequences = 8;
+  return spec_.bidirectional && !batch.is_part() && (n_threads == 2 || n_threads == 3) &&
+         batch.n_sequences() <= kMostSequences;
+}
+
+template <class Scalar>
 void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch,
                                               const BatchRows<const Scalar>& x,
                                               const Dropout& dropout, StackWorkspace<Scalar>& w,
                                               Workers& workers) const {
   const Index N = batch.n_sequences();
-  for (Index l = 0; l < n_layers(); ++l) {
-    if (dropout.active()) {
-      workers.each_range(N, 1, [&](Index n_begin, Index n_end) {
-        drop_input(l, batch, dropout, w, n_begin, n_end);
+  for (Index level = 0; level < n_levels(); ++level) {
+    each_run(batch, workers, [&](Index n_begin, Index n_end) {
+      prepare(level, batch, x, dropout, w, n_begin, n_end);
+    });
+    const auto input_of = [&](Index direction) {
+      return input(level, direction, batch, x, dropout, w);
+    };
+    if (parts_directions(batch, workers.size())) {
+      workers.each(2, [&](Index direction) {
+        const Index l = layer_of(level, direction);
+        layer(l).forward(batch, input_of(direction), w.layers[static_cast<std::size_t>(l)], 0, N);
+      });
+    } else {
+      for (Index direction = 0; direction < spec_.n_directions(); ++direction) {
+        const Index l = layer_of(level, direction);
+        const BatchRows<const Scalar> rows = input_of(direction);
+        layer(l).forward_together(batch, rows.data, rows.stride,
+                                  w.layers[static_cast<std::size_t>(l)], workers);
+      }
+    }
+    each_run(batch, workers,
+             [&](Index n_begin, Index n_end) { assemble(level, batch, x, w, n_begin, n_end); });
+  }
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::backward_layer(Index l, const PackedBatch& batch,
+                                            const BatchRows<const Scalar>& input,
+                                            const BatchRows<const Scalar>& dy,
+                                            const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w,
+                                            StackGradients<Scalar>* sums, bool together,
+                                            Workers& workers, const GradientNorms* norms) const {
+  const RecurrentLayer<Scalar>& here = layer(l);
+  const bool noted = norms != nullptr && norms->layer == l;
+  Index t_end = batch.n_steps();
+  while (t_end > 0) {
+    const Steps steps = noted ? Steps{t_end - 1, t_end} : here.steps_before(batch, t_end);
+    if (noted) here.note_gradients(batch, steps.begin, dy, w, *norms);
+    if (together) {
+      here.backward_together(batch, steps, dy, dx, w, workers);
+    } else {
+      each_run(batch, workers, [&](Index n_begin, Index n_end) {
+        here.backward(batch, steps, dy, dx, w, n_begin, n_end);
       });
     }
-    const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
-    layer(l).forward_together(batch, input.data, input.stride,
-                              w.layers[static_cast<std::size_t>(l)], workers);
+    if (sums != nullptr && sums->direct == nullptr) {
+      here.accumulate_gradients(batch, steps, input, w, sums->layers[static_cast<std::size_t>(l)],
+                                workers);
+    }
+    t_end = steps.begin;
   }
+  if (sums != nullptr && sums->direct != nullptr) {
+    here.add_gradients(batch, input, w, sums->layers[static_cast<std::size_t>(l)], !sums->begun,
+                       sums->direct + parameter_offset(l), workers);
+  }
+  if (noted) here.note_gradients(batch, -1, dy, w, *norms);
 }
 
 template <class Scalar>
@@ -172,49 +163,47 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const BatchRows<
                                       const BatchRows<Scalar>& dx, const Dropout& dropout,
                                       StackWorkspace<Scalar>& w, StackGradients<Scalar>* sums,
                                       Workers& workers, const GradientNorms* norms) const {
+  const bool by_direction = parts_directions(batch, workers.size());
   const bool together = works_together(batch, workers.size());
   BatchRows<const Scalar> dy_here = dy;
-  Index offset = n_parameters_;
-  for (Index l = n_layers() - 1; l >= 0; --l) {
-    const RecurrentLayer<Scalar>& here = layer(l);
-    auto& memory = w.layers[static_cast<std::size_t>(l)];
-    const BatchRows<const Scalar> input = layer_input(l, batch, x, dropout, w);
-    const Index stride = round_up(here.input_size(), kBlock<Scalar>);
+  const Index lowest = norms == nullptr ? 0 : norms->layer / spec_.n_directions();
+  for (Index level = n_levels() - 1; level >= lowest; --level) {
+    LevelWorkspace<Scalar>& memory = w.levels[static_cast<std::size_t>(level)];
+    const Index width = padded_input_size(level);
     const BatchRows<Scalar> dx_here =
-        l == 0 ? dx : BatchRows<Scalar>{w.dx[static_cast<std::size_t>(l)].data(), stride, false};
-    Index t_end = batch.n_steps();
-    const bool noted = norms != nullptr && norms->layer == l;
-    while (t_end > 0) {
-      const Steps steps = noted ? Steps{t_end - 1, t_end} : here.steps_before(batch, t_end);
-      if (noted) here.note_gradients(batch, steps.begin, dy_here, memory, *norms);
-      if (together) {
-        here.backward_together(batch, steps, dy_here, dx_here, memory, workers);
-      } else {
-        each_run(batch, workers, [&](Index n_begin, Index n_end) {
-          here.backward(batch, steps, dy_here, dx_here, memory, n_begin, n_end);
-        });
-      }
-      if (sums != nullptr && sums->direct == nullptr) {
-        here.accumulate_gradients(batch, steps, input, memory,
-                                  sums->layers[static_cast<std::size_t>(l)], workers);
-      }
-      t_end = steps.begin;
-    }
-    if (noted) {
-      here.note_gradients(batch, -1, dy_here, memory, *norms);
-      return;
-    }
-    offset -= here.n_parameters();
-    if (sums != nullptr && sums->direct != nullptr) {
-      here.add_gradients(batch, input, memory, sums->layers[static_cast<std::size_t>(l)],
-                         !sums->begun, sums->direct + offset, workers);
-    }
-    if (l > 0 && dropout.active()) {
-      workers.each_range(batch.n_sequences(), 1, [&](Index n_begin, Index n_end) {
-        drop_input_gradient(l, batch, dropout, dx_here.data, n_begin, n_end);
+        level == 0 ? dx : BatchRows<Scalar>{memory.dx.data(), width, false};
+    const bool splits = spec_.bidirectional && dy_here.data != nullptr;
+    if (splits) {
+      each_run(batch, workers, [&](Index n_begin, Index n_end) {
+        split_gradient(level, batch, dy_here, memory, n_begin, n_end);
       });
     }
-    dy_here = {dx_here.data, dx_here.stride, false};
+    const auto go_back = [&](Index direction, Workers& its_workers) {
+      const Index l = layer_of(level, direction);
+      const BatchRows<const Scalar> its_dy{memory.dy[direction].data(),
+                                           layer(l).padded_hidden_size(), false};
+      const BatchRows<Scalar> reversed_dx{
+          dx_here.data == nullptr ? nullptr : memory.reversed_dx.data(), width, false};
+      backward_layer(l, batch, input(level, direction, batch, x, dropout, w),
+                     splits ? its_dy : dy_here, direction == 0 ? dx_here : reversed_dx,
+                     w.layers[static_cast<std::size_t>(l)], sums, together && !by_direction,
+                     its_workers, norms);
+    };
+    if (by_direction) {
+      workers.each(2, [&](Index direction) {
+        Workers alone(1);
+        go_back(direction, alone);
+      });
+    } else {
+      for (Index d = 0; d < spec_.n_directions(); ++d) go_back(d, workers);
+    }
+    if (dx_here.data == nullptr) break;
+    if (spec_.bidirectional || (level > 0 && (dropout.active() || spec_.residual))) {
+      each_run(batch, workers, [&](Index n_begin, Index n_end) {
+        join_gradient(level, batch, dy_here, dx_here, dropout, memory, n_begin, n_end);
+      });
+    }
+    dy_here = {dx_here.data, width, dx_here.of_whole};
   }
   if (sums != nullptr) sums->begun = true;
 }
@@ -245,7 +234,9 @@ template <class Scalar>
 std::vector<Index> RecurrentStack<Scalar>::parts(const PackedBatch& batch, int n_threads) const {
   constexpr double kCacheBytes = 512 * 1024;
   constexpr Index kSequences = 96;  // small enough that the states of one stay in cache
-  if (works_together(batch, n_threads)) return {0, batch.n_sequences()};
+  if (works_together(batch, n_threads) || parts_directions(batch, n_threads)) {
+    return {0, batch.n_sequences()};
+  }
   const Index share = ceil_div(batch.n_sequences(), n_threads);
   const Index per_thread = weight_bytes() > kCacheBytes ? 1 : ceil_div(share, kSequences);
   return batch.split(std::max<Index>(1, n_threads * per_thread));

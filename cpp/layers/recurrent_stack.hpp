@@ -1,21 +1,36 @@
-// Recurrent layers of one cell on top of each other, with dropout between them.
+// Recurrent layers of one cell on top of each other, each perhaps with a second one beside it that
+// reads from the end to the start; with dropout between them, and residual connections.
+//
+// A level is a layer, or both of them. It reads what the level below puts out, after dropout; it
+// puts out h of both side by side (Schuster and Paliwal 1997; Graves and Schmidhuber 2005), and
+// with residual connections what it reads, before dropout, is added (Wu et al. 2016).
 #pragma once
 
 #include <vector>
 
 #include "layers/dropout.hpp"
 #include "layers/recurrent_layer.hpp"
+#include "layers/stack_rows.hpp"
 #include "layers/stack_spec.hpp"
 
 namespace lstmcore {
 
+// W is the width of what the level puts out, V of what it reads, both padded to the block.
+template <class Scalar>
+struct LevelWorkspace {
+  AlignedBuffer<Scalar> output;    // (N + R, W), the N of zeros, where that is not h of its layer
+  AlignedBuffer<Scalar> dropped;   // (R, V) what it reads, when dropout is active
+  AlignedBuffer<Scalar> reversed;  // (R, V) the same from the end to the start; V not padded in
+                                   // the lowest level
+  AlignedBuffer<Scalar> dx;        // (R, V) gradient of what it reads, above the lowest level
+  AlignedBuffer<Scalar> reversed_dx;  // (R, V)
+  AlignedBuffer<Scalar> dy[2];        // (R, Hp) gradient of h of both layers
+};
+
 template <class Scalar>
 struct StackWorkspace {
   std::vector<LayerWorkspace<Scalar>> layers;
-  // What each layer above the first reads when dropout is active: (R, Hp) of the layer below.
-  std::vector<AlignedBuffer<Scalar>> dropped;
-  // Gradient of what each layer above the first reads; dy of the layer below, (R, Hp).
-  std::vector<AlignedBuffer<Scalar>> dx;
+  std::vector<LevelWorkspace<Scalar>> levels;
 };
 
 // The gradient of the parameters, in the making, of one part of a batch.
@@ -31,16 +46,20 @@ class RecurrentStack {
  public:
   RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels);
 
+  // Layers in the order of their parameters: the lowest level first, in a level forward first.
   Index n_layers() const noexcept { return static_cast<Index>(layers_.size()); }
+  Index n_levels() const noexcept { return spec_.n_levels(); }
   const RecurrentLayer<Scalar>& layer(Index l) const {
     return layers_[static_cast<std::size_t>(l)];
   }
-  const CellSpec& cell() const noexcept { return layers_.front().cell(); }
-  const RecurrentLayer<Scalar>& top() const { return layers_.back(); }
+  const StackSpec& spec() const noexcept { return spec_; }
+  const CellSpec& cell() const noexcept { return spec_.cell; }
+  // Whether a layer reads from the end to the start: its rows are in reverse order.
+  bool is_reversed(Index l) const noexcept { return spec_.bidirectional && l % 2 == 1; }
+  Index input_size() const noexcept { return spec_.input_size; }
   // Units that the stack puts out, and the width of their rows in memory.
-  Index output_size() const noexcept { return layers_.back().hidden_size(); }
-  Index padded_output_size() const noexcept { return layers_.back().padded_hidden_size(); }
-  Index input_size() const noexcept { return layers_.front().input_size(); }
+  Index output_size() const noexcept { return output_size(n_levels() - 1); }
+  Index padded_output_size() const noexcept { return padded_output_size(n_levels() - 1); }
   Index n_parameters() const noexcept { return n_parameters_; }
 
   void reserve_panels();
@@ -63,7 +82,7 @@ class RecurrentStack {
   template <class Before, class After>
   void forward(const PackedBatch& batch, const BatchRows<const Scalar>& x, const Dropout& dropout,
                StackWorkspace<Scalar>& w, Workers& workers, Before&& before, After&& after) const {
-    if (works_together(batch, workers.size())) {
+    if (works_together(batch, workers.size()) || parts_directions(batch, workers.size())) {
       before(Index{0}, batch.n_sequences());
       forward_together(batch, x, dropout, w, workers);
       each_run(batch, workers, after);
@@ -75,9 +94,21 @@ class RecurrentStack {
       after(n_begin, n_end);
     });
   }
+  // What the stack puts out: behind N rows of initial states (N + R, W), those of h or zeros; or
+  // into y (R, output_size) of the whole batch. output_is_h: it is h of the top layer itself.
+  bool output_is_h() const noexcept { return !assembles(n_levels() - 1); }
+  const Scalar* output_history(const StackWorkspace<Scalar>& w) const noexcept {
+    return output_is_h() ? w.layers.back().h.data() : w.levels.back().output.data();
+  }
+  BatchRows<const Scalar> output(const StackWorkspace<Scalar>& w,
+                                 const PackedBatch& batch) const noexcept {
+    return output(n_levels() - 1, batch, w);
+  }
+  void get_output(const StackWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* y,
+                  Index n_begin, Index n_end) const noexcept;
   // Nothing is added up yet; `gradient` is what get_gradients will be given.
   void clear(StackGradients<Scalar>& sums, Scalar* gradient) const noexcept;
-  // From the state gradients in w and dy (R, Hp of the top layer, or null) to dx (R, I padded to
+  // From the state gradients in w and dy (R, W, or null) to dx (R, I padded to
   // the block, or null), and added to the sums, unless they are null. One worker for a part. With
   // `norms` it stops below the layer that they are of.
   void backward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
@@ -93,27 +124,69 @@ class RecurrentStack {
 
  private:
   // Whether all workers should go through a part together, step by step, and not each with
-  // sequences of its own. The bits are the same.
+  // sequences of its own; or two of them with a direction each. The bits are the same.
   bool works_together(const PackedBatch& batch, int n_threads) const noexcept;
+  bool parts_directions(const PackedBatch& batch, int n_threads) const noexcept;
   void forward_together(const PackedBatch& batch, const BatchRows<const Scalar>& x,
                         const Dropout& dropout, StackWorkspace<Scalar>& w, Workers& workers) const;
   void forward_apart(const PackedBatch& batch, const BatchRows<const Scalar>& x,
                      const Dropout& dropout, StackWorkspace<Scalar>& w, Index n_begin,
                      Index n_end) const noexcept;
+  void backward_layer(Index l, const PackedBatch& batch, const BatchRows<const Scalar>& input,
+                      const BatchRows<const Scalar>& dy, const BatchRows<Scalar>& dx,
+                      LayerWorkspace<Scalar>& w, StackGradients<Scalar>* sums, bool together,
+                      Workers& workers, const GradientNorms* norms) const;
+  // Where the parameters of a layer begin.
+  Index parameter_offset(Index l) const noexcept {
+    Index offset = 0;
+    for (Index k = 0; k < l; ++k) offset += layer(k).n_parameters();
+    return offset;
+  }
   double weight_bytes() const noexcept { return multiply_adds_per_row() * sizeof(Scalar); }
   // Whether the gradient is as large that a batch is one part, and nothing is copied.
   bool sums_directly() const noexcept { return weight_bytes() > kLargeWeights; }
-  // What layer l > 0 reads, and the gradient of it, pass through dropout.
-  void drop_input(Index l, const PackedBatch& batch, const Dropout& dropout,
-                  StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  void drop_input_gradient(Index l, const PackedBatch& batch, const Dropout& dropout, Scalar* dx,
-                           Index n_begin, Index n_end) const noexcept;
-  BatchRows<const Scalar> layer_input(Index l, const PackedBatch& batch,
-                                      const BatchRows<const Scalar>& x, const Dropout& dropout,
-                                      const StackWorkspace<Scalar>& w) const noexcept;
+
+  // Whether a level puts out something else than h of its one layer.
+  bool is_residual(Index level) const noexcept { return spec_.residual && level > 0; }
+  bool assembles(Index level) const noexcept { return spec_.bidirectional || is_residual(level); }
+  // The layer of a level that reads in a direction, 0 forward.
+  Index layer_of(Index level, Index direction) const noexcept {
+    return level * spec_.n_directions() + direction;
+  }
+  Index output_size(Index level) const noexcept {
+    return spec_.n_directions() * layer(layer_of(level, 0)).hidden_size();
+  }
+  Index padded_output_size(Index level) const noexcept {
+    return round_up(output_size(level), kBlock<Scalar>);
+  }
+  Index padded_input_size(Index level) const noexcept {
+    return round_up(layer(layer_of(level, 0)).input_size(), kBlock<Scalar>);
+  }
+  BatchRows<const Scalar> output(Index level, const PackedBatch& batch,
+                                 const StackWorkspace<Scalar>& w) const noexcept;
+  // What a level reads: before dropout, after it, and as its layer `direction` does.
+  BatchRows<const Scalar> below(Index level, const PackedBatch& batch,
+                                const BatchRows<const Scalar>& x,
+                                const StackWorkspace<Scalar>& w) const noexcept;
+  BatchRows<const Scalar> input(Index level, Index direction, const PackedBatch& batch,
+                                const BatchRows<const Scalar>& x, const Dropout& dropout,
+                                const StackWorkspace<Scalar>& w) const noexcept;
+  // For some sequences: what a level reads from what the one below puts out; what it puts out from
+  // h of its layers. And the gradients: of h from dy; of what it reads from those of its layers.
+  void prepare(Index level, const PackedBatch& batch, const BatchRows<const Scalar>& x,
+               const Dropout& dropout, StackWorkspace<Scalar>& w, Index n_begin,
+               Index n_end) const noexcept;
+  void assemble(Index level, const PackedBatch& batch, const BatchRows<const Scalar>& x,
+                StackWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  void split_gradient(Index level, const PackedBatch& batch, const BatchRows<const Scalar>& dy,
+                      LevelWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  void join_gradient(Index level, const PackedBatch& batch, const BatchRows<const Scalar>& dy,
+                     const BatchRows<Scalar>& dx, const Dropout& dropout,
+                     const LevelWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
 
   static constexpr double kLargeWeights = 4 << 20;  // bytes
 
+  StackSpec spec_;
   std::vector<RecurrentLayer<Scalar>> layers_;
   Index n_parameters_ = 0;
 };

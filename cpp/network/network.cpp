@@ -70,7 +70,7 @@ void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vecto
       }
       if (!keep) continue;
       stack_.reserve_gradients(m.stack, part.batch);
-      if (spec_.pooling == Pooling::kLast) continue;
+      if (has_state_gradient()) continue;
       m.dy.reserve(checked_product(part.batch.n_rows(), width()));
     }
   }
@@ -121,13 +121,13 @@ void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
   if (attention_) {
     attention_->forward(part.batch, top_output(part, m), m.attention, pooled, n_begin, n_end);
   } else {
-    pooling_forward(spec_.pooling, part.batch, m.stack.layers.back().h.data(), width(), pooled,
-                    w.argmax.data() + first * width(), n_begin, n_end);
+    pooling_forward(spec_.pooling, part.batch, stack_.output_history(m.stack), width(),
+                    backward_from(), pooled, w.argmax.data() + first * width(), n_begin, n_end);
   }
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
       Scalar* row = pooled + n * width();
-      dropout.apply(n, stack_.n_layers(), 0, width(), row, row);
+      dropout.apply(n, stack_.n_levels(), 0, width(), row, row);
     }
   }
   head_.forward(pooled + n_begin * width(), w.scores.data() + (first + n_begin) * padded_outputs(),
@@ -145,21 +145,21 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
       Scalar* row = dpooled + n * width();
-      dropout.of_part(first).apply(n, stack_.n_layers(), 0, width(), row, row);
+      dropout.of_part(first).apply(n, stack_.n_levels(), 0, width(), row, row);
     }
   }
   if (attention_) {
     attention_->backward(part.batch, top_output(part, m), dpooled, m.attention, m.dy.data(),
                          n_begin, n_end);
-  } else {
-    pooling_backward(spec_.pooling, part.batch, dpooled, width(), w.argmax.data() + first * width(),
-                     m.dy.data(), n_begin, n_end);
+  } else if (!has_state_gradient()) {
+    pooling_backward(spec_.pooling, part.batch, dpooled, width(), backward_from(),
+                     w.argmax.data() + first * width(), m.dy.data(), n_begin, n_end);
   }
   for (Index l = 0; l < stack_.n_layers(); ++l) {
     stack_.layer(l).set_state_gradient(m.stack.layers[static_cast<std::size_t>(l)], part.batch,
                                        nullptr, nullptr, n_begin, n_end);
   }
-  if (spec_.pooling == Pooling::kLast) {
+  if (has_state_gradient()) {
     std::copy(dpooled + n_begin * width(), dpooled + n_end * width(),
               m.stack.layers.back().dh.data() + n_begin * width());
   }

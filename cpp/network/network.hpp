@@ -56,7 +56,7 @@ struct PartMemory {
   StackWorkspace<Scalar> stack;
   AttentionWorkspace<Scalar> attention;
   AlignedBuffer<Scalar> inputs;  // (R, E) where there are embeddings
-  AlignedBuffer<Scalar> dy;      // (R, Hp) of all poolings but last
+  AlignedBuffer<Scalar> dy;      // (R, Hp) where every step, or what is no h, has a gradient
 };
 
 template <class Scalar>
@@ -164,7 +164,7 @@ class Network {
   }
   const Scalar* top_output(const NetworkPart<Scalar>& part,
                            const PartMemory<Scalar>& m) const noexcept {
-    return stack_.top().output(m.stack.layers.back(), part.batch);
+    return stack_.output(m.stack, part.batch).data;
   }
   // What the lowest layer reads, and the gradient of it: dx where that of x itself is asked for.
   BatchRows<const Scalar> inputs(const Scalar* x, const PartMemory<Scalar>& m) const noexcept {
@@ -176,6 +176,10 @@ class Network {
     const Index stride = round_up(embeddings_.output_size(), kBlock<Scalar>);
     if (!embeddings_.any()) return {dx, stride, true};
     return {part.dinputs.data(), stride, false};
+  }
+  // The first of these units that reads from the end to the start, or behind them all.
+  Index backward_from() const noexcept {
+    return spec_.stack.bidirectional ? stack_.output_size() / 2 : width();
   }
   template <class AfterScores>
   void forward_part(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
@@ -210,9 +214,13 @@ class Network {
   void differentiate_scores(const Scalar* x, const Scalar* dscores, int n_threads,
                             NetworkWorkspace<Scalar>& w, Scalar* dx,
                             const GradientNorms* norms) const;
-  // The gradient of every h_t of the top layer, or none where only the last has one.
+  // Whether the gradient of what the stack puts out is that of the last h of the top layer.
+  bool has_state_gradient() const noexcept {
+    return spec_.pooling == Pooling::kLast && stack_.output_is_h();
+  }
+  // The gradient of all that the stack puts out, or none where only the last h has one.
   BatchRows<const Scalar> dy(const PartMemory<Scalar>& m) const noexcept {
-    return {spec_.pooling == Pooling::kLast ? nullptr : m.dy.data(), width(), false};
+    return {has_state_gradient() ? nullptr : m.dy.data(), width(), false};
   }
 
   NetworkSpec spec_;

@@ -45,16 +45,24 @@ Layout layers_of(const StackSpec& spec) {
   if (spec.hidden_sizes.empty())
     throw std::invalid_argument("hidden_sizes is empty, expected one size per layer");
   Layout layout;
-  Index below = spec.input_size;
-  for (std::size_t l = 0; l < spec.hidden_sizes.size(); ++l) {
-    const Index H = spec.hidden_sizes[l];
+  for (Index level = 0; level < spec.n_levels(); ++level) {
+    const Index H = spec.hidden_sizes[static_cast<std::size_t>(level)];
     require_positive("hidden_sizes", H);
     if (H > kMostParameters / kMostGates) refuse_size();
-    const std::string suffix = "_l" + std::to_string(l);
-    for (ParameterArray& array : cell_arrays(spec.cell, below, H)) {
-      layout.add(array.name + suffix, std::move(array.shape));
+    for (Index direction = 0; direction < spec.n_directions(); ++direction) {
+      const std::string suffix = "_l" + std::to_string(level) + (direction == 0 ? "" : "_reverse");
+      for (ParameterArray& array : cell_arrays(spec.cell, spec.input_size_of(level), H)) {
+        layout.add(array.name + suffix, std::move(array.shape));
+      }
     }
-    below = H;
+    if (spec.residual && level > 0 && spec.output_size(level) != spec.input_size_of(level)) {
+      throw std::invalid_argument(
+          "hidden_sizes[" + std::to_string(level) + "] is " + std::to_string(H) +
+          ", hidden_sizes[" + std::to_string(level - 1) + "] is " +
+          std::to_string(spec.hidden_sizes[static_cast<std::size_t>(level - 1)]) +
+          ": with residual=True all must be equal, as what a layer reads "
+          "is added to what it puts out");
+    }
   }
   return layout;
 }
@@ -69,7 +77,7 @@ std::vector<ParameterEntry> network_layout(const NetworkSpec& spec) {
   const Embeddings<float> embeddings(spec.n_columns(), spec.embeddings);  // checks them
   Layout layout = layers_of(spec.stack);
   require_positive("n_outputs", spec.n_outputs);
-  const Index H = spec.stack.hidden_sizes.back();
+  const Index H = spec.stack.output_size(spec.stack.n_levels() - 1);
   if (spec.pooling == Pooling::kAttention) {
     layout.add("attention_weight", {H, H});
     layout.add("attention_bias", {H});

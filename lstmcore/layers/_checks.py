@@ -32,3 +32,10 @@ def checked_dtype(dtype: Any) -> str:
         if dtype == name or dtype is getattr(np, name):
             return name
     raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}.')
+
+
+def checked_bool(value: Any, name: str) -> bool:
+    """Return True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)

@@ -34,6 +34,12 @@ class GRU(RecurrentLayer[Array]):
         Number of hidden units H of each layer.
     num_layers : int, default=1
         Number of layers L; the output of one is the input of the next.
+    bidirectional : bool, default=False
+        Whether each layer is two: a second one of H units reads every sequence from its end to its
+        start (Schuster and Paliwal 1997). Outputs are those of both side by side, 2 H wide; states
+        are of shape (2 L, N, H).
+    residual : bool, default=False
+        Whether to each layer's output its input is added, from the second layer on.
     reset_after : bool, default=True
         Whether the reset gate acts on the product with the recurrent weights, as in PyTorch, Keras
         and cuDNN, or on the hidden state before it, as it was first described.
@@ -56,7 +62,8 @@ class GRU(RecurrentLayer[Array]):
     ----------
     parameters : mapping of name to ndarray
         Live views: ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_l0`` (3H), with
-        ``reset_after`` also ``bias_hn_l0`` (H), and so on.
+        ``reset_after`` also ``bias_hn_l0`` (H), and so on; with ``bidirectional`` also
+        ``weight_ih_l0_reverse`` and so on.
 
     Examples
     --------
@@ -80,6 +87,8 @@ class GRU(RecurrentLayer[Array]):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        bidirectional: bool = False,
+        residual: bool = False,
         reset_after: bool = True,
         gate_clip: float | None = None,
         gate_activation: Any = "sigmoid",
@@ -100,6 +109,8 @@ class GRU(RecurrentLayer[Array]):
             dtype=dtype,
             n_jobs=n_jobs,
             random_state=random_state,
+            bidirectional=bidirectional,
+            residual=residual,
         )
 
     def _options(self) -> dict[str, Any]:

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstmcore._gradient_flow import GradientFlow, flows_of
-from lstmcore._inference import checked_level, record_type
+from lstmcore._gradient_flow import GradientFlow, flows_of, require_one_direction
+from lstmcore._inference import checked_level, level_gates, record_type
 from lstmcore._threads import resolve_threads
 
 if TYPE_CHECKING:
     from lstmcore._user_batch import UserBatch
 
 
-def layer_records(stack: Any, content: Any, batch: UserBatch, kind: str, n_layers: int) -> Any:
+def layer_records(
+    stack: Any, content: Any, batch: UserBatch, kind: str, n_layers: int, n_directions: int
+) -> Any:
     """Return what each layer did in a forward pass.
 
     Parameters
@@ -29,6 +31,8 @@ def layer_records(stack: Any, content: Any, batch: UserBatch, kind: str, n_layer
         The kind of cell.
     n_layers : int
         Number of layers.
+    n_directions : int
+        1, or 2 of bidirectional ones.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def layer_records(stack: Any, content: Any, batch: UserBatch, kind: str, n_layer
     """
     records = []
     for level in range(n_layers):
-        gates, cell, hidden = stack.gates(content, level)
+        gates, cell, hidden = level_gates(stack, content, level, n_directions)
         columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]
         columns += [hidden] if cell is None else [cell, hidden]
         arrays = (batch.unpack(np.ascontiguousarray(column)) for column in columns)
@@ -50,6 +54,7 @@ class InspectableLayer:
 
     num_layers: int
     hidden_size: int
+    bidirectional: bool
     dtype: str
     n_jobs: int | None
     _stack: Any
@@ -81,7 +86,7 @@ class InspectableLayer:
         Raises
         ------
         ValueError
-            If a shape is wrong, or there is no such layer.
+            If a shape is wrong, or there is no such layer, or the layer is bidirectional.
         TypeError
             If an argument is no array, list of arrays or state, or ``layer`` no int.
 
@@ -97,6 +102,7 @@ class InspectableLayer:
         RNN False
         """
         level = checked_level(layer, self.num_layers)
+        require_one_direction(self.bidirectional)
         _, _, cache = self._run(x, state, keep=True)
         batch = cache.batch
         rows, h, c = self._packed_gradients(dy, dstate, batch)

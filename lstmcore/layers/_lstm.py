@@ -33,6 +33,12 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         Number of hidden units H of each layer.
     num_layers : int, default=1
         Number of layers L; the output of one is the input of the next.
+    bidirectional : bool, default=False
+        Whether each layer is two: a second one of H units reads every sequence from its end to its
+        start (Schuster and Paliwal 1997). Outputs are those of both side by side, 2 H wide; states
+        are of shape (2 L, N, H).
+    residual : bool, default=False
+        Whether to each layer's output its input is added, from the second layer on.
     dtype : {"float32", "float64"}, default="float32"
         Precision of all numbers. Arrays of other dtypes are converted.
     n_jobs : int or None, default=None
@@ -70,7 +76,8 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     parameters : mapping of name to ndarray
         Live views: ``weight_ih_l0`` (4H, I), ``weight_hh_l0`` (4H, H), ``bias_l0`` (4H) and so on.
         With ``coupled_gates`` it is 3H, without f. With ``peephole`` there is also ``peephole_l0``
-        (3H) for i, f, o, with ``coupled_gates`` (2H) for i and o.
+        (3H) for i, f, o, with ``coupled_gates`` (2H) for i and o. With
+        ``bidirectional`` each has a second one: ``weight_ih_l0_reverse`` and so on.
 
     Examples
     --------
@@ -97,6 +104,8 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        bidirectional: bool = False,
+        residual: bool = False,
         dtype: str = "float32",
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -124,6 +133,8 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
             dtype=dtype,
             n_jobs=n_jobs,
             random_state=random_state,
+            bidirectional=bidirectional,
+            residual=residual,
             forget_bias=forget_bias,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from lstmcore import _core
 from lstmcore._files import Savable
 from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._live_parameters import LiveParameters, named_views
-from lstmcore._sequences import as_numbers
 from lstmcore._threads import resolve_threads
-from lstmcore._user_batch import UserBatch, checked_part, checked_state, state_pair
-from lstmcore.layers._checks import checked_dtype, checked_number, checked_size
+from lstmcore._user_batch import UserBatch, checked_part, checked_state
+from lstmcore.layers._checks import checked_bool, checked_dtype, checked_number, checked_size
 from lstmcore.layers._inspection import InspectableLayer, layer_records
+from lstmcore.layers._stepping import SteppingLayer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class _Cache:
     version: int
 
 
-class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
+class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
     """Base of the layers: all that does not depend on the cell.
 
     A subclass says what its cell is in `_options`, in the words of the core. Where it
@@ -55,11 +55,15 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         dtype: str,
         n_jobs: int | None,
         random_state: Any,
+        bidirectional: bool,
+        residual: bool,
         forget_bias: float = 0.0,
     ) -> None:
         self.input_size = checked_size(input_size, "input_size")
         self.hidden_size = checked_size(hidden_size, "hidden_size")
         self.num_layers = checked_size(num_layers, "num_layers")
+        self.bidirectional = checked_bool(bidirectional, "bidirectional")
+        self.residual = checked_bool(residual, "residual")
         self.dtype = checked_dtype(dtype)
         resolve_threads(n_jobs)
         self.n_jobs = n_jobs
@@ -89,7 +93,17 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         """Return the core's layers, without parameters."""
         stack_class = getattr(_core, f"RecurrentStack{self.dtype.capitalize()}")
         sizes = [self.hidden_size] * self.num_layers
-        return stack_class(self.input_size, sizes, cell=self._options())
+        return stack_class(
+            self.input_size,
+            sizes,
+            cell=self._options(),
+            bidirectional=self.bidirectional,
+            residual=self.residual,
+        )
+
+    @property
+    def _n_directions(self) -> int:
+        return 2 if self.bidirectional else 1
 
     @property
     def parameters(self) -> Mapping[str, Array]:
@@ -108,14 +122,17 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         x : array-like of shape (N, T, I), or list of arrays of shape (T_i, I)
             Sequences; N, T and T_i may be 0. NaN comes out as NaN.
         state : tuple (h, c) of arrays of shape (L, N, H), such an array h, or None
-            State before the first step, h alone for cells without c; None is zeros.
+            State before the first step, h alone for cells without c; None is zeros. Of a
+            bidirectional layer (2 L, N, H): of each layer both directions, forward first.
 
         Returns
         -------
         y : ndarray of shape (N, T, H), or list of ndarray of shape (T_i, H)
-            Output of the last layer: an array where ``x`` is one, else a list.
+            Output of the last layer: an array where ``x`` is one, else a list. Of a bidirectional
+            layer 2 H wide: of each step both directions, forward first.
         state : tuple (h, c) of ndarray of shape (L, N, H), or h alone
-            State after the last step of each sequence; where there is none, the state before.
+            State after the last step of each sequence; where there is none, the state before. In
+            the backward direction the last step is the first of the sequence.
 
         Raises
         ------
@@ -161,7 +178,9 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         if not return_gates:
             return y, after, cache
         kind = self._options()["kind"]
-        gates = layer_records(self._stack, cache.content, cache.batch, kind, self.num_layers)
+        gates = layer_records(
+            self._stack, cache.content, cache.batch, kind, self.num_layers, self._n_directions
+        )
         return y, after, cache, gates
 
     def backward(
@@ -235,83 +254,6 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
             named_views(gradient, self._stack.layout),
         )
 
-    def step(
-        self, x_t: Array, state: State | None = None, out: State | None = None
-    ) -> tuple[Array, State]:
-        """Go one time step on, with the least delay; the same bits as calling the layer.
-
-        Parameters
-        ----------
-        x_t : array-like of shape (N, I)
-            One time step of N sequences.
-        state : tuple (h, c) of arrays of shape (L, N, H), such an array h, or None
-            State before it, h alone for cells without c; None is zeros.
-        out : tuple (h, c) of arrays of shape (L, N, H), such an array h, or None
-            Where to put the state after it: C-contiguous, of the dtype of the layer, and two
-            different arrays; they may be those of ``state``. None is new arrays. Nothing is
-            allocated or copied if all other arguments are of this kind too.
-
-        Returns
-        -------
-        y_t : ndarray of shape (N, H)
-            Output of the last layer: a view of the new h, ``h[-1]``.
-        state : tuple (h, c) of ndarray of shape (L, N, H), or h alone
-            State after the step, ``out`` itself if it is given.
-
-        Raises
-        ------
-        ValueError
-            If a shape is wrong, or values are not real numbers, or ``out`` is not as it has to be.
-        TypeError
-            If ``state`` or ``out`` is no state.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from lstmcore.layers import LSTM
-        >>> layer = LSTM(3, 8, random_state=0)
-        >>> x = np.random.default_rng(0).normal(size=(1, 4, 3))
-        >>> state = None
-        >>> for t in range(4):
-        ...     y_t, state = layer.step(x[:, t], state)
-        >>> bool(np.all(y_t == layer(x)[0][:, -1]))
-        True
-        """
-        self._live.sync()
-        # The core checks its arguments. What it refuses is looked at, and converted, afterwards.
-        try:
-            h, c = self._split(state)
-            h_out, c_out = self._split(out)
-            if out is None:
-                h_out, c_out = np.empty_like(h), None if c is None else np.empty_like(c)
-            self._stack.step(x_t, h, c, h_out, c_out)
-        except (TypeError, ValueError):
-            return self._step_converted(x_t, state, out)
-        return h_out[-1], self._joined(h_out, c_out)
-
-    def _step_converted(
-        self, x_t: Any, state: State | None, out: State | None
-    ) -> tuple[Array, State]:
-        """Make a step with arguments that the core does not take as they are, or say why not."""
-        x_t = as_numbers(x_t, "x_t")
-        if x_t.ndim != 2 or x_t.shape[1] != self.input_size:
-            raise ValueError(f"x_t must have the shape (N, {self.input_size}), got {x_t.shape}.")
-        shape = self.num_layers, len(x_t), self.hidden_size
-        parts = self._parts(state, "state", len(x_t))
-        if state is None:
-            parts = tuple(np.zeros(shape, self.dtype) for _ in parts)
-        if out is None:
-            targets: list[Any] = [np.empty(shape, self.dtype) for _ in parts]
-        else:
-            targets = list(state_pair(out, "out")) if self._has_cell_state else [out]
-        h, c = (*(np.ascontiguousarray(part, self.dtype) for part in parts), None)[:2]
-        h_out, c_out = (*targets, None)[:2]
-        try:
-            self._stack.step(np.ascontiguousarray(x_t, self.dtype), h, c, h_out, c_out)
-        except ValueError as error:
-            raise ValueError(f"out: {error}") from error
-        return h_out[-1], self._joined(h_out, c_out)
-
     def _run(self, x: Any, state: State | None, *, keep: bool) -> tuple[Any, State, Any]:
         """Run a forward pass; the cache is None unless it is to be kept."""
         self._live.sync()
@@ -333,7 +275,8 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         self, state: Any, name: str, n_sequences: int, *, optional: bool = False
     ) -> tuple[Array | None, ...]:
         """Return the arrays of a state, of the dtype of the layer, or None in their places."""
-        shape, dtype = (self.num_layers, n_sequences, self.hidden_size), np.dtype(self.dtype)
+        n_states, dtype = self.num_layers * self._n_directions, np.dtype(self.dtype)
+        shape = n_states, n_sequences, self.hidden_size
         if self._has_cell_state:
             return checked_state(state, name, shape, dtype, optional=optional)
         return (None if state is None else checked_part(state, name, shape, dtype),)
@@ -360,7 +303,8 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         """Return gradients of the output, and of h and c in the end, as the core takes them."""
         rows = None
         if dy is not None:
-            rows = batch.rows_like(dy, np.dtype(self.dtype), self.hidden_size, "dy")
+            width = self._n_directions * self.hidden_size
+            rows = batch.rows_like(dy, np.dtype(self.dtype), width, "dy")
         parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         return rows, *self._packed(batch, parts)
 
@@ -370,7 +314,9 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         return self._joined(batch.unpack_state(h), c_array)
 
     def __repr__(self) -> str:
-        options = "".join(f"{name}={value!r}, " for name, value in self._shown_options().items())
+        shown = self._shown_options()
+        shown |= {name: True for name in ("bidirectional", "residual") if getattr(self, name)}
+        options = "".join(f"{name}={value!r}, " for name, value in shown.items())
         return (
             f"{type(self).__name__}({self.input_size}, {self.hidden_size}, "
             f"num_layers={self.num_layers}, {options}dtype={self.dtype!r}, n_jobs={self.n_jobs})"
@@ -382,6 +328,8 @@ class RecurrentLayer(InspectableLayer, Savable, Generic[State]):
         return state | {"_live": self._live.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        # What was stored before there were these has neither.
+        missing = {"bidirectional", "residual"} - state.keys()
+        self.__dict__.update(state | dict.fromkeys(sorted(missing), False))
         self._stack = self._new_stack()
         self._live = LiveParameters(self._stack, state["_live"])

@@ -31,6 +31,12 @@ class RNN(RecurrentLayer[Array]):
         Number of hidden units H of each layer.
     num_layers : int, default=1
         Number of layers L; the output of one is the input of the next.
+    bidirectional : bool, default=False
+        Whether each layer is two: a second one of H units reads every sequence from its end to its
+        start (Schuster and Paliwal 1997). Outputs are those of both side by side, 2 H wide; states
+        are of shape (2 L, N, H).
+    residual : bool, default=False
+        Whether to each layer's output its input is added, from the second layer on.
     nonlinearity : str or tuple, default="tanh"
         What the sum passes through: "tanh", "relu" or another activation; see `LSTM`.
     gate_clip : float or None, default=None
@@ -47,7 +53,8 @@ class RNN(RecurrentLayer[Array]):
     Attributes
     ----------
     parameters : mapping of name to ndarray
-        Live views: ``weight_ih_l0`` (H, I), ``weight_hh_l0`` (H, H), ``bias_l0`` (H) and so on.
+        Live views: ``weight_ih_l0`` (H, I), ``weight_hh_l0`` (H, H), ``bias_l0`` (H) and so on;
+        with ``bidirectional`` also ``weight_ih_l0_reverse`` and so on.
 
     Examples
     --------
@@ -68,6 +75,8 @@ class RNN(RecurrentLayer[Array]):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        bidirectional: bool = False,
+        residual: bool = False,
         nonlinearity: Any = "tanh",
         gate_clip: float | None = None,
         dtype: str = "float32",
@@ -84,6 +93,8 @@ class RNN(RecurrentLayer[Array]):
             dtype=dtype,
             n_jobs=n_jobs,
             random_state=random_state,
+            bidirectional=bidirectional,
+            residual=residual,
         )
 
     def _options(self) -> dict[str, Any]:
