@@ -271,9 +271,3 @@ def test_summary_counts_the_tables() -> None:
     summary = model.summary()
     assert summary.n_parameters == len(model.coefs_)
     assert [layer.name for layer in summary.layers][:2] == ["input", "embedding"]
-
-
-def test_onnx_is_refused_in_words() -> None:
-    pytest.importorskip("onnx")
-    with pytest.raises(ValueError, match="can't be exported to ONNX"):
-        fitted().to_onnx()
