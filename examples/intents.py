@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "dropout": 0.5,
     "learning_rate": 2e-3,
     "batch_size": 32,
-    "max_iter": 6,
+    "max_iter": 5,
     "tol": None,
 }
 EMBEDDING_SIZE = 64

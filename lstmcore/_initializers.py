@@ -3,8 +3,9 @@
 Input and head weights are uniform after Glorot and Bengio (2010), gate by gate. Recurrent weights
 are one random orthogonal matrix per gate (Saxe et al. 2014). Biases and peepholes are 0, the bias
 of the forget gate is ``forget_bias`` (Jozefowicz et al. 2015). Weights and query of attention
-pooling are uniform after Glorot and Bengio too, its bias is 0. Embeddings are uniform between
-±sqrt(3): of mean 0 and variance 1, as scaled features are.
+pooling are uniform after Glorot and Bengio too, its bias is 0. Embeddings are uniform between ±0.3:
+rare words spoil less than with the variance of scaled features (intents of requests, validation
+accuracy .986 and not .969, 2026-11).
 
 The usual way to an orthogonal matrix, the QR decomposition of a random one, gives other bits with
 every linear algebra library and number of threads. Here it is a product of random plane rotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _INPUT, _FORGET = 0, 1  # of an LSTM, whose gates come in the order i, f, g, o
+_EMBEDDING = 0.3
 # Columns that are rotated at a time: 64 columns of a matrix of 1024 rows remain in the L2 cache.
 _SLAB = 64
 
@@ -96,7 +98,7 @@ def initial_parameters(
         elif name == "attention_query":
             values[:] = glorot_uniform(random, 1, *shape)[0]
         elif name.startswith("embedding_weight"):
-            values[:] = (2 * random.random_sample(shape) - 1) * math.sqrt(3)
+            values[:] = (2 * random.random_sample(shape) - 1) * _EMBEDDING
         elif not name.startswith(("bias", "peephole", "head_bias", "attention_bias")):
             raise ValueError(f"layout has an array called {name!r}, for which there is no rule.")
     return parameters
