@@ -72,9 +72,9 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         With an int X consists of sequences of tokens, integers from 0 on: a list of arrays of shape
         (T_i,), or an array of shape (n_samples, n_timesteps). Each token is replaced by that many
         learnt numbers, at first between ±0.3. A dict does so with some of several features,
-        {number or name of the feature: size}. In place of a size, (n_tokens, size) says how many tokens there are; else
-        there are those up to the largest in samples of positive weight, and a larger one is an
-        error from then on, also in `partial_fit`.
+        {number or name of the feature: size}. In place of a size, (n_tokens, size) says how many
+        tokens there are; else there are those up to the largest in samples of positive weight, and
+        a larger one is an error from then on, also in `partial_fit`.
     solver : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         Optimiser, with PyTorch's formulas; "sgd" has a momentum of 0.9.
     learning_rate : float, default=1e-3
