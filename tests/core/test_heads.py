@@ -100,6 +100,34 @@ def test_gradient_is_finite_differences(cell: Cell) -> None:
     np.testing.assert_allclose(run()[1], expected, rtol=0, atol=1e-8)
 
 
+def test_gradient_through_both_directions_is_finite_differences() -> None:
+    """Attention sees what two directions put out; embeddings get a gradient from both."""
+    spec = Spec(n_outputs=2, embeddings=((1, 3, 2),))
+    data = draw_data(spec, (4, 0, 3, 1), np.float64)
+    network = _core.NetworkFloat64(
+        3,
+        [3, 3],
+        2,
+        pooling="attention",
+        link="identity",
+        dropout=0.3,
+        embeddings=[*spec.embeddings],
+        bidirectional=True,
+        residual=True,
+    )
+    trainer = _core.TrainerFloat64(network, loss=spec.loss, solver="adam")
+    parameters = 0.4 * np.random.default_rng(0).standard_normal(network.n_parameters)
+
+    def run(n_threads: int = 1) -> tuple[float, Array]:
+        return loss_and_gradient(
+            trainer, parameters, data, range(4), seed=3, epoch=2, n_threads=n_threads
+        )
+
+    expected = numerical_gradient(lambda: run()[0], parameters)
+    np.testing.assert_allclose(run()[1], expected, rtol=0, atol=1e-8)
+    np.testing.assert_array_equal(run(3)[1], run()[1])
+
+
 def test_weights_of_the_steps(isa: str, dtype: np.dtype[Any]) -> None:
     spec = Spec(pooling="attention", hidden_sizes=(33, 17))
     data, parameters = draw_data(spec, LENGTHS, dtype), draw_parameters(spec, dtype)
