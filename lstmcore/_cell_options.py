@@ -110,6 +110,7 @@ LSTM_OPTIONS: dict[str, Option] = {
     "gate_activation": Option("sigmoid", activation(), as_activation),
     "cell_activation": Option("tanh", activation(), as_activation),
     "output_activation": Option("tanh", activation(), as_activation),
+    "proj_size": Option(0, _parameters.integer(0), int),
 }
 
 GRU_OPTIONS: dict[str, Option] = {

@@ -61,6 +61,10 @@ class LSTMCell(BaseCell):
         What the sum of g passes through.
     output_activation : str or tuple, default="tanh"
         What the cell state passes through on its way to h.
+    proj_size : int, default=0
+        Width of a projection of h (Sak et al. 2014), less than every ``hidden_size``; 0 for none.
+        Layers put out that many features, and have fewer recurrent weights for the same number of
+        cells.
 
     Examples
     --------
@@ -89,6 +93,7 @@ class LSTMCell(BaseCell):
         gate_activation: Any = "sigmoid",
         cell_activation: Any = "tanh",
         output_activation: Any = "tanh",
+        proj_size: int = 0,
     ) -> None:
         self.forget_bias = forget_bias
         self.peephole = peephole
@@ -98,6 +103,7 @@ class LSTMCell(BaseCell):
         self.gate_activation = gate_activation
         self.cell_activation = cell_activation
         self.output_activation = output_activation
+        self.proj_size = proj_size
 
     def _options(self) -> dict[str, Any]:
         return lstm_as_core(self)

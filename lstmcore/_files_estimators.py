@@ -59,7 +59,7 @@ _FIELD_TYPES: dict[str, Any] = {
     "str": lambda value: type(value) is str,
     "CellOptions": lambda value: (
         isinstance(value, dict)
-        and all(type(v) in (bool, str, float, tuple) for v in value.values())
+        and all(type(v) in (bool, int, float, str, tuple) for v in value.values())
     ),
     "Embeddings": lambda value: (
         type(value) is tuple

@@ -91,7 +91,8 @@ def _restore_layer(cls: type[RecurrentLayer[Any]], record: dict[str, Any]) -> An
     )
     n_layers, size = record["num_layers"], record["hidden_size"]
     require(n_layers <= values.size, f"its layers need more than {values.size} parameters")  # type: ignore[union-attr]
-    require_fitting_sizes(record["input_size"], (size,) * n_layers, 1, values.size)  # type: ignore[union-attr]
+    sizes, outputs = (size,) * n_layers, (record.get("proj_size") or size,) * n_layers
+    require_fitting_sizes(record["input_size"], sizes, outputs, 1, values.size)  # type: ignore[union-attr]
     layer = cls.__new__(cls)
     layer.__setstate__(record)
     return layer

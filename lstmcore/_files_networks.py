@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,14 @@ def checked_network(fitted: dict[str, Any]) -> dict[str, Any]:
     require(coefs.dtype == spec.dtype, f"its coefs_ are of dtype {coefs.dtype}, not {spec.dtype}")
     # The core allocates for the sizes that it is told.
     tables = sum(n_tokens * size for _, n_tokens, size in spec.embeddings)
+    proj_size = spec.cell.get("proj_size", 0)
+    require(type(proj_size) is int and proj_size >= 0, f"its proj_size is {proj_size!r}")
     require_fitting_sizes(
-        spec.layer_input_size, spec.hidden_sizes, spec.n_outputs, coefs.size - tables
+        spec.layer_input_size,
+        spec.hidden_sizes,
+        spec.output_sizes,
+        spec.n_outputs,
+        coefs.size - tables,
     )
     network = spec.build_network()
     require(
@@ -91,11 +97,17 @@ def checked_network(fitted: dict[str, Any]) -> dict[str, Any]:
 
 
 def require_fitting_sizes(
-    input_size: int, hidden_sizes: tuple[int, ...], n_outputs: int, n_parameters: int
+    input_size: int,
+    hidden_sizes: tuple[int, ...],
+    output_sizes: tuple[int, ...],
+    n_outputs: int,
+    n_parameters: int,
 ) -> None:
     """Refuse sizes that need more parameters than there are, before anything is made of them."""
     sizes = (input_size, *hidden_sizes, n_outputs)
     require(len(sizes) > 2 and min(sizes) >= 1, f"its layers have the sizes {sizes}")
-    least = sum(below * above for below, above in pairwise(sizes))
-    least += sum(size * size for size in hidden_sizes)
+    least = sum(
+        below * above for below, above in zip((input_size, *output_sizes), sizes[1:], strict=True)
+    )
+    least += sum(map(mul, hidden_sizes, output_sizes))
     require(least <= n_parameters, f"its layers need more than {n_parameters} parameters")

@@ -32,7 +32,8 @@ class Gates:
     input, forget, candidate, output : ndarray of shape (T, H)
         Activated gates; the candidate has passed its tanh, the others their sigmoid.
     cell, hidden : ndarray of shape (T, H)
-        The cell state and the hidden state after each step.
+        The cell state and the hidden state after each step; the latter is as narrow as a projection
+        makes it.
 
     Examples
     --------
@@ -240,8 +241,9 @@ def record_gates(
         columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]
         columns += [hidden] if cell is None else [cell, hidden]
         rows = np.concatenate(columns, axis=1)
+        ends = np.cumsum([column.shape[1] for column in columns[:-1]])
         values, starts = _batching.unpack(rows, n_active, np.arange(len(samples)))
         for sample, begin, end in zip(samples, starts[:-1], starts[1:], strict=True):
-            parts = np.split(values[begin:end], len(columns), axis=1)
+            parts = np.split(values[begin:end], ends, axis=1)
             records[int(sample)] = record(*map(np.ascontiguousarray, parts))
     return [records[sample] for sample in range(sequences.n_samples)]

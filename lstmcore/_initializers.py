@@ -1,7 +1,8 @@
 """First values of parameters: a function of the layout and a seed, the same bits on every machine.
 
 Input and head weights are uniform after Glorot and Bengio (2010), gate by gate. Recurrent weights
-are one random orthogonal matrix per gate (Saxe et al. 2014). Biases and peepholes are 0, the bias
+are one random orthogonal matrix per gate (Saxe et al. 2014), of which a projection leaves some
+columns; its own are as those of the input. Biases and peepholes are 0, the bias
 of the forget gate is ``forget_bias`` (Jozefowicz et al. 2015). Weights and query of attention
 pooling are uniform after Glorot and Bengio too, its bias is 0. Embeddings are uniform between ±0.3:
 rare words spoil less than with the variance of scaled features (intents of requests, validation
@@ -87,7 +88,9 @@ def initial_parameters(
                 gate[:] = glorot_uniform(random, *gate.shape)
         elif name.startswith("weight_hh"):
             for gate in _gates(values, n_gates):
-                gate[:] = orthogonal(random, len(gate))
+                gate[:] = orthogonal(random, len(gate))[:, : gate.shape[1]]
+        elif name.startswith("weight_hr"):
+            values[:] = glorot_uniform(random, *shape)
         elif name.startswith("bias_l"):
             gates = _gates(values, n_gates)
             gates[_INPUT] = input_bias

@@ -49,7 +49,7 @@ class NetworkSpec:
         Probability that a unit between layers, or before the head, is dropped in training.
     dtype : {"float32", "float64"}
         Precision of every number in the network.
-    cell : dict of name to bool or str
+    cell : dict of name to bool, number or str
         The cell of the layers, as the core takes it.
     embeddings : tuple of (int, int, int)
         Column, number of tokens and size of the embedding of each feature that holds tokens, in
@@ -88,7 +88,12 @@ class NetworkSpec:
     @property
     def output_size(self) -> int:
         """Number of units that the layers put out."""
-        return self.n_directions * self.hidden_sizes[-1]
+        return self.n_directions * self.output_sizes[-1]
+
+    @property
+    def output_sizes(self) -> tuple[int, ...]:
+        """Width of h, which is what one direction of a layer puts out, for each layer."""
+        return tuple(self.cell.get("proj_size") or size for size in self.hidden_sizes)
 
     @property
     def has_cell_state(self) -> bool:

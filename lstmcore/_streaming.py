@@ -25,7 +25,8 @@ class StreamState(NamedTuple):
     Parameters
     ----------
     hidden, cell : tuple of ndarray of shape (n, H)
-        Hidden and cell states of each layer, the lowest first; ``cell`` is empty where the cell has
+        Hidden and cell states of each layer, the lowest first; a projection makes the hidden ones
+        narrower, and ``cell`` is empty where the cell has
         no such state.
     pooled : ndarray of shape (n, H), or (n, H + 2) with attention
         What the pooling over time keeps: the last state, or the sum or the maximum of all so far;
@@ -90,10 +91,10 @@ class StreamingMixin:
             raise TypeError(f"n_sequences must be an int, got {n_sequences!r}.")
         if n_sequences < 1:
             raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
-        sizes, dtype = self._spec.hidden_sizes, self._spec.dtype
+        outputs, dtype = self._spec.output_sizes, self._spec.dtype
         hidden, cell = (
-            tuple(np.zeros((n_sequences, size), dtype) for size in some)
-            for some in (sizes, sizes if self._spec.has_cell_state else ())
+            tuple(np.zeros((n_sequences, size), dtype) for size in sizes)
+            for sizes in (outputs, self._spec.hidden_sizes if self._spec.has_cell_state else ())
         )
         pooled = np.zeros((n_sequences, self._spec.carried_size), dtype)
         return StreamState(hidden, cell, pooled, np.zeros(n_sequences, np.intp))
@@ -192,14 +193,17 @@ class StreamingMixin:
             raise TypeError(
                 f"state must be a StreamState, as initial_state returns it; got {state!r}."
             )
-        sizes = self._spec.hidden_sizes
-        wanted = {"pooled": (state.pooled, self._spec.carried_size)}
-        per_layer = {"hidden": sizes, "cell": sizes if self._spec.has_cell_state else ()}
+        spec = self._spec
+        wanted = {"pooled": (state.pooled, spec.carried_size)}
+        per_layer = {
+            "hidden": spec.output_sizes,
+            "cell": spec.hidden_sizes if spec.has_cell_state else (),
+        }
         for name, widths in per_layer.items():
             arrays = getattr(state, name)
             if len(arrays) != len(widths):
                 expected = (
-                    f"one array for each of the {len(sizes)} layers" if widths else "no array"
+                    f"one array for each of the {len(widths)} layers" if widths else "no array"
                 )
                 raise ValueError(f"state.{name} must have {expected}, got {len(arrays)}.")
             wanted |= {
@@ -207,10 +211,10 @@ class StreamingMixin:
             }
         for name, (array, size) in wanted.items():
             shape, dtype = np.shape(array), getattr(array, "dtype", None)
-            if shape != (n_sequences, size) or dtype != self._spec.dtype:
+            if shape != (n_sequences, size) or dtype != spec.dtype:
                 raise ValueError(
                     f"state.{name} must have the shape {(n_sequences, size)} and the dtype "
-                    f"{self._spec.dtype}, got {shape} and {dtype}."
+                    f"{spec.dtype}, got {shape} and {dtype}."
                 )
         counts = np.asarray(state.n_steps)
         if counts.shape != (n_sequences,) or counts.dtype != np.intp or counts.min() < 0:

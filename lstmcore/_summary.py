@@ -138,19 +138,20 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
         layers.append(LayerSummary("embedding", ("N", "T", spec.layer_input_size), n_numbers, 0))
     kept = spec.layer_input_size * n_rows
     passing = kept
-    for k, size in enumerate(spec.hidden_sizes):
+    for k, (size, narrow) in enumerate(zip(spec.hidden_sizes, spec.output_sizes, strict=True)):
         suffixes = (f"_l{k}", f"_l{k}_reverse")
         own = {name: shape for name, (shape, _) in layout.items() if name.endswith(suffixes)}
         matrices = [shape for name, shape in own.items() if name.startswith("weight")]
         products = sum(2 * math.prod(shape) for shape in matrices)
         n_parameters = sum(map(math.prod, own.values()))
-        both = spec.n_directions * size
+        both = spec.n_directions * narrow
         layers.append(
             LayerSummary(f"recurrent {k}", ("N", "T", both), n_parameters, products * n_rows)
         )
-        # The gates, the cell state and the hidden state of every step.
+        # The gates, the cell state and the hidden state of every step, and what is projected.
         gates = max(shape[0] for shape in matrices)
-        kept += n_rows * spec.n_directions * (gates + 2 * size)
+        projected = narrow if narrow < size else 0
+        kept += n_rows * spec.n_directions * (gates + 2 * size + projected)
         passing += n_rows * both
     width, n_outputs = spec.output_size, spec.n_outputs
     attends = spec.pooling == "attention"

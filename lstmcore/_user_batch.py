@@ -119,9 +119,14 @@ def state_pair(state: Any, name: str) -> tuple[Any, Any]:
 
 
 def checked_state(
-    state: Any, name: str, shape: tuple[int, int, int], dtype: np.dtype[Any], *, optional: bool
+    state: Any,
+    name: str,
+    shapes: Sequence[tuple[int, int, int]],
+    dtype: np.dtype[Any],
+    *,
+    optional: bool,
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return h and c of a state as arrays of one shape and dtype.
+    """Return h and c of a state as arrays of their shapes and one dtype.
 
     Parameters
     ----------
@@ -129,8 +134,8 @@ def checked_state(
         None gives None and None.
     name : str
         What messages call the state.
-    shape : tuple of int
-        (L, N, H).
+    shapes : sequence of tuple of int
+        (L, N, width) of h and of c.
     dtype : numpy.dtype
         float32 or float64.
     optional : bool
@@ -138,7 +143,7 @@ def checked_state(
 
     Returns
     -------
-    h, c : ndarray of shape (L, N, H), or None
+    h, c : ndarray of these shapes, or None
         Copies only where the dtype is another.
 
     Raises
@@ -153,14 +158,14 @@ def checked_state(
     >>> import numpy as np
     >>> from lstmcore._user_batch import checked_state
     >>> state = [[[1]]], [[[2]]]
-    >>> checked_state(state, "state", (1, 1, 1), np.dtype("float32"), optional=False)[1]
+    >>> checked_state(state, "state", [(1, 1, 1)] * 2, np.dtype("float32"), optional=False)[1]
     array([[[2.]]], dtype=float32)
     """
     if state is None:
         return None, None
     h, c = state_pair(state, name)
     parts: list[NDArray[Any] | None] = []
-    for part, given in (("h", h), ("c", c)):
+    for part, given, shape in zip("hc", (h, c), shapes, strict=True):
         if given is None and optional:
             parts.append(None)
             continue
@@ -171,10 +176,10 @@ def checked_state(
 def checked_part(
     given: Any, name: str, shape: tuple[int, int, int], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
-    """Return h or c as an array of shape (L, N, H) and of a dtype; errors call it ``name``."""
+    """Return h or c as an array of a shape and a dtype; errors call it ``name``."""
     array = as_numbers(given, name)
     if array.shape != shape:
         raise ValueError(
-            f"{name} must have the shape (num_layers, N, hidden_size) = {shape}, got {array.shape}."
+            f"{name} must have the shape (num_layers, N, size) = {shape}, got {array.shape}."
         )
     return array.astype(dtype, copy=False)

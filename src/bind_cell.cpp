@@ -14,6 +14,8 @@ void set_option(CellSpec& cell, const std::string& name, const py::handle& value
     cell.reset_after = py::cast<bool>(value);
   } else if (name == "relu") {
     cell.relu = py::cast<bool>(value);
+  } else if (name == "proj_size") {
+    cell.proj_size = py::cast<Index>(value);
   } else if (name == "peephole") {
     cell.peephole = py::cast<bool>(value);
   } else if (name == "coupled_gates") {

@@ -1,5 +1,4 @@
-// RecurrentStackFloat32, RecurrentStackFloat64: the layers on their own, with states, gradients and
-// gates.
+// RecurrentStackFloat32, RecurrentStackFloat64: layers on their own, with states, gradients, gates.
 
 #include <atomic>
 
@@ -73,12 +72,12 @@ class StackHandle {
     py::list dh_0;
     py::list dc_0;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
-      auto dh = new_array<Scalar>({N, stack_.layer(l).hidden_size()});
+      const RecurrentLayer<Scalar>& layer = stack_.layer(l);
+      auto dh = new_array<Scalar>({N, layer.output_size()});
       Array<Scalar> dc = new_cell_state(stack_, l, N);
       for (Part& part : memory.parts) {
-        const Index first = part.batch.first_sequence() * stack_.layer(l).hidden_size();
-        stack_.layer(l).get_state_gradient(layer_of(part, l), part.batch, dh.mutable_data() + first,
-                                           dc.mutable_data() + first);
+        layer.get_state_gradient(layer_of(part, l), part.batch, rows_of(dh, part.batch),
+                                 rows_of(dc, part.batch));
       }
       dh_0.append(dh);
       if (stack_.cell().has_cell_state()) dc_0.append(dc);
@@ -107,7 +106,7 @@ class StackHandle {
     const Index H = stack_.layer(l).hidden_size();
     auto gate_array = new_array<Scalar>({batch.n_rows(), stack_.cell().n_shown_gates(), H});
     Array<Scalar> cell_array = new_cell_state(stack_, l, batch.n_rows());
-    auto hidden_array = new_array<Scalar>({batch.n_rows(), H});
+    auto hidden_array = new_array<Scalar>({batch.n_rows(), stack_.layer(l).output_size()});
     for (const Part& part : memory.parts) {
       const auto& workspace = part.workspace.layers[static_cast<std::size_t>(l)];
       stack_.layer(l).get_gates(workspace, part.batch, stack_.is_reversed(l),
@@ -130,16 +129,17 @@ class StackHandle {
           "step goes from the start to the end, and bidirectional=True "
           "needs the end first");
     }
-    const Index H = stack_.layer(stack_.n_layers() - 1).hidden_size();
     const Index L = stack_.n_layers();
+    const Index H = stack_.layer(L - 1).hidden_size();
+    const Index outputs = stack_.layer(L - 1).output_size();
     for (Index l = 0; l < L; ++l) {
       if (stack_.layer(l).hidden_size() == H) continue;
       throw std::invalid_argument("step needs layers of equal hidden_sizes");
     }
     const auto x = as_array<Scalar>(x_object, "x", {-1, stack_.input_size()});
     const Index N = x.shape(0);
-    const auto h = as_array<Scalar>(h_object, "h", {L, N, H});
-    auto h_out = as_output<Scalar>(h_out_object, "h_out", {L, N, H});
+    const auto h = as_array<Scalar>(h_object, "h", {L, N, outputs});
+    auto h_out = as_output<Scalar>(h_out_object, "h_out", {L, N, outputs});
     Array<Scalar> c;
     Array<Scalar> c_out;
     if (stack_.cell().has_cell_state()) {
@@ -164,8 +164,9 @@ class StackHandle {
     run_with_workers(1, [&](Workers& workers) {
       const auto start = [&](Index n_begin, Index n_end) {
         for (Index l = 0; l < L; ++l) {
-          stack_.layer(l).set_initial_state(layer_of(part, l), part.batch, h.data() + l * N * H,
-                                            c.data() + l * N * H, n_begin, n_end);
+          stack_.layer(l).set_initial_state(layer_of(part, l), part.batch,
+                                            h.data() + l * N * outputs, c.data() + l * N * H,
+                                            n_begin, n_end);
         }
       };
       stack_.forward(part.batch, {x.data(), stack_.input_size(), true}, Dropout{}, part.workspace,
@@ -176,7 +177,7 @@ class StackHandle {
                      });
       for (Index l = 0; l < L; ++l) {
         stack_.layer(l).get_final_state(layer_of(part, l), part.batch,
-                                        h_out.mutable_data() + l * N * H,
+                                        h_out.mutable_data() + l * N * outputs,
                                         c_out.mutable_data() + l * N * H);
       }
     });
@@ -316,13 +317,12 @@ class StackHandle {
     py::list h_n;
     py::list c_n;
     for (Index l = 0; l < stack_.n_layers(); ++l) {
-      const Index H = stack_.layer(l).hidden_size();
-      auto h = new_array<Scalar>({n_sequences, H});
+      const RecurrentLayer<Scalar>& layer = stack_.layer(l);
+      auto h = new_array<Scalar>({n_sequences, layer.output_size()});
       Array<Scalar> c = new_cell_state(stack_, l, n_sequences);
       for (Part& part : memory.parts) {
-        const Index first = part.batch.first_sequence() * H;
-        stack_.layer(l).get_final_state(layer_of(part, l), part.batch, h.mutable_data() + first,
-                                        c.mutable_data() + first);
+        layer.get_final_state(layer_of(part, l), part.batch, rows_of(h, part.batch),
+                              rows_of(c, part.batch));
       }
       h_n.append(h);
       if (stack_.cell().has_cell_state()) c_n.append(c);

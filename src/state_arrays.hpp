@@ -9,13 +9,15 @@
 
 namespace lstmcore::binding {
 
-// One (N, H) array per layer, or none at all.
+// One array of N rows per layer, or none at all.
 template <class Scalar>
 using StateArrays = std::vector<Array<Scalar>>;
 
+// As wide as a layer says.
 template <class Scalar>
 StateArrays<Scalar> states_of(const RecurrentStack<Scalar>& stack, const py::object& object,
-                              const char* name, Index N) {
+                              const char* name, Index N,
+                              Index (RecurrentLayer<Scalar>::*width)() const noexcept) {
   StateArrays<Scalar> arrays;
   if (object.is_none()) return arrays;
   const auto list = py::cast<std::vector<py::object>>(object);
@@ -26,7 +28,7 @@ StateArrays<Scalar> states_of(const RecurrentStack<Scalar>& stack, const py::obj
   }
   for (std::size_t l = 0; l < list.size(); ++l) {
     arrays.push_back(
-        as_array<Scalar>(list[l], name, {N, stack.layer(static_cast<Index>(l)).hidden_size()}));
+        as_array<Scalar>(list[l], name, {N, (stack.layer(static_cast<Index>(l)).*width)()}));
   }
   return arrays;
 }
@@ -39,18 +41,31 @@ const Scalar* data_of(const StateArrays<Scalar>& states, Index l, Index first) {
   return array.data() + first * array.shape(1);
 }
 
+// Where the rows of a part of the batch begin.
+template <class Scalar>
+Scalar* rows_of(Array<Scalar>& states, const PackedBatch& part) {
+  return states.mutable_data() + part.first_sequence() * states.shape(1);
+}
+
+// h, or its gradient.
+template <class Scalar>
+StateArrays<Scalar> states_of(const RecurrentStack<Scalar>& stack, const py::object& object,
+                              const char* name, Index N) {
+  return states_of(stack, object, name, N, &RecurrentLayer<Scalar>::output_size);
+}
+
 template <class Scalar>
 void require_cell_state(const RecurrentStack<Scalar>& stack, const char* name) {
   if (stack.cell().has_cell_state()) return;
   throw std::invalid_argument(std::string(name) + " must be None: the cell has no state c");
 }
 
-// The same for c, which not every cell has.
+// c, or its gradient, which not every cell has.
 template <class Scalar>
 StateArrays<Scalar> cell_states_of(const RecurrentStack<Scalar>& stack, const py::object& object,
                                    const char* name, Index N) {
   if (!object.is_none()) require_cell_state(stack, name);
-  return states_of(stack, object, name, N);
+  return states_of(stack, object, name, N, &RecurrentLayer<Scalar>::hidden_size);
 }
 
 // c of a layer, or its gradient, for n rows; empty for a cell that has none.

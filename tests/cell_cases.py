@@ -31,6 +31,7 @@ CELLS = [
             ("gate_clip", 2.9),
         ),
     ),
+    Cell("lstm", (("proj_size", 2),)),
 ]
 
 # The same kernels with other options, or shared ones: fewer shapes are enough.
@@ -90,8 +91,7 @@ class Problem:
     @property
     def shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Names and shapes of each layer's parameters."""
-        below = (self.case.input_size, *self.case.hidden_sizes)
-        return [self.cell.arrays(i, h) for i, h in zip(below, self.case.hidden_sizes, strict=False)]
+        return self.cell.layers(self.case.input_size, self.case.hidden_sizes)
 
     def split(self, flat: Array) -> list[Weights]:
         """The arrays of each layer in a flat vector: views."""
@@ -115,11 +115,11 @@ def draw(cell: Cell, case: Case, dtype: Any = np.float64, seed: int = 0) -> Prob
     def normal(*shape: int) -> Array:
         return rng.standard_normal(shape).astype(dtype)
 
-    def states() -> list[Array]:
-        return [normal(n, h) for h in case.hidden_sizes]
+    def states() -> tuple[list[Array], list[Array]]:
+        widths = map(cell.width, case.hidden_sizes)
+        return [normal(n, p) for p in widths], [normal(n, h) for h in case.hidden_sizes]
 
-    below = (case.input_size, *case.hidden_sizes)
-    shapes = [cell.arrays(i, h) for i, h in zip(below, case.hidden_sizes, strict=False)]
+    shapes = cell.layers(case.input_size, case.hidden_sizes)
     parameters = np.concatenate(
         [
             normal(*shape).ravel() * (1.5 / np.sqrt(2 * shape[1]) if len(shape) == 2 else 1)
@@ -133,9 +133,9 @@ def draw(cell: Cell, case: Case, dtype: Any = np.float64, seed: int = 0) -> Prob
         reference.active_counts(case.lengths),
         parameters,
         normal(n_rows, case.input_size),
-        *(states() for _ in range(2)),
-        normal(n_rows, case.hidden_sizes[-1]),
-        *(states() for _ in range(2)),
+        *states(),
+        normal(n_rows, cell.width(case.hidden_sizes[-1])),
+        *states(),
     )
 
 

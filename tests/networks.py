@@ -49,10 +49,9 @@ class Spec:
     def n_parameters(self) -> int:
         """Size of the flat parameters."""
         widening = sum(size - 1 for _, _, size in self.embeddings)
-        below = (self.input_size + widening, *self.hidden_sizes)
-        layers = [self.cell.arrays(i, h) for i, h in zip(below, self.hidden_sizes, strict=False)]
+        layers = self.cell.layers(self.input_size + widening, self.hidden_sizes)
         stack = sum(math.prod(shape) for layer in layers for shape in layer.values())
-        top = self.hidden_sizes[-1]
+        top = self.cell.width(self.hidden_sizes[-1])
         attention = top * (top + 2) if self.pooling == "attention" else 0
         tables = sum(n_tokens * size for _, n_tokens, size in self.embeddings)
         return stack + attention + self.n_outputs * (top + 1) + tables

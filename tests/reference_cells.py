@@ -53,14 +53,31 @@ class Cell:
         rows = self.n_gates * n_hidden
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (rows, n_inputs),
-            "weight_hh": (rows, n_hidden),
+            "weight_hh": (rows, self.width(n_hidden)),
             "bias": (rows,),
         }
         if self.kind == "gru" and self.get("reset_after", True):
             shapes["bias_hn"] = (n_hidden,)
         if self.get("peephole"):
             shapes["peephole"] = ((self.n_gates - 1) * n_hidden,)
+        if self.get("proj_size"):
+            shapes["weight_hr"] = (self.width(n_hidden), n_hidden)
         return shapes
+
+    def width(self, n_hidden: int) -> int:
+        """Width of h."""
+        return int(self.get("proj_size") or n_hidden)
+
+    def fits(self, hidden_sizes: tuple[int, ...]) -> bool:
+        """Whether there can be such layers: a projection makes them narrower."""
+        return all(self.get("proj_size", 0) < size for size in hidden_sizes)
+
+    def layers(
+        self, n_inputs: int, hidden_sizes: tuple[int, ...]
+    ) -> list[dict[str, tuple[int, ...]]]:
+        """Shapes of the parameters of layers on top of each other."""
+        below = (n_inputs, *map(self.width, hidden_sizes))
+        return [self.arrays(i, h) for i, h in zip(below, hidden_sizes, strict=False)]
 
 
 # --- activations and their slopes, both of what goes in ------------------------------------------
@@ -182,7 +199,7 @@ def peepholes(cell: Cell, w: Weights, n_hidden: int) -> tuple[Array, Array, Arra
 
 def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
     """Peepholes (Gers and Schmidhuber 2000), coupled gates f = 1 - i, bounds of sums and of c."""
-    pi, pf, po = peepholes(cell, w, h.shape[1])
+    pi, pf, po = peepholes(cell, w, c.shape[1])
     bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
     z = np.split(x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"], cell.n_gates, axis=1)
     zi, zf, zg, zo = z[0] + pi * c, z[1] + pf * c, z[-2], z[-1]
@@ -203,7 +220,7 @@ def lstm_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
     x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo) = stash
-    pi, pf, po = peepholes(cell, w, h.shape[1])
+    pi, pf, po = peepholes(cell, w, c.shape[1])
     bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
     out = value(cell, "output_activation", "tanh", new)
     do = dh * out * slope(cell, "gate_activation", "sigmoid", zo, bound)
@@ -240,9 +257,10 @@ def layer_forward(
     y, stashes = np.empty((len(x), h0.shape[1])), []
     h, c = h0.copy(), c0.copy()
     for n, rows in steps(n_active):
-        h[:n], c[:n], stash = STEPS[cell.kind](cell, w, x[rows], h[:n].copy(), c[:n].copy())
+        m, c[:n], stash = STEPS[cell.kind](cell, w, x[rows], h[:n].copy(), c[:n].copy())
+        h[:n] = m @ w["weight_hr"].T if "weight_hr" in w else m
         y[rows] = h[:n]
-        stashes.append(stash)
+        stashes.append((stash, m))
     return y, h, c, stashes
 
 
@@ -253,10 +271,12 @@ def layer_backward(
     dx = np.empty((len(dy), w["weight_ih"].shape[1]))
     total = {name: np.zeros_like(array) for name, array in w.items()}
     dh, dc = dh_n.copy(), dc_n.copy()
-    for (n, rows), stash in reversed(list(zip(steps(n_active), stashes, strict=True))):
-        dx[rows], dh[:n], dc[:n], gradients = BACKS[cell.kind](
-            cell, w, stash, dh[:n] + dy[rows], dc[:n]
-        )
+    for (n, rows), (stash, m) in reversed(list(zip(steps(n_active), stashes, strict=True))):
+        whole = dh[:n] + dy[rows]
+        dm = whole @ w["weight_hr"] if "weight_hr" in w else whole
+        dx[rows], dh[:n], dc[:n], gradients = BACKS[cell.kind](cell, w, stash, dm, dc[:n])
+        if "weight_hr" in w:
+            gradients["weight_hr"] = whole.T @ m
         for name, gradient in gradients.items():
             total[name] += gradient
     return dx, dh, dc, total

@@ -29,14 +29,14 @@ template <class Scalar>
 struct CellForward {
   Index rows;
   Index block_begin, block_end;
-  Index input_size, hidden_size;  // the two parts of k
-  const Scalar* x;                // (rows, I), row stride x_stride; or null, and then
+  Index input_size, recurrent_size;  // the two parts of k
+  const Scalar* x;                   // (rows, I), row stride x_stride; or null, and then
   Index x_stride;
   Scalar* start;  // [block][row][G][B]: b + x_t W_ih^T, computed before; may be `gates`
   Index start_block_stride;
-  const Scalar* recurrent;  // (rows, hidden_size), what W_hh multiplies: h_{t-1} or made from it
+  const Scalar* recurrent;  // (rows, recurrent_size), what W_hh multiplies: h_{t-1} or made of it
   Index recurrent_stride;
-  const Scalar* panels;  // [block] of [I][gates of the input][B], [H][gates of the hidden state][B]
+  const Scalar* panels;  // [block] of [I][gates of the input][B], [recurrent_size][gates of h][B]
   const Scalar* bias;    // [block][G][B]
   const Scalar* h_prev;  // (rows, H padded to B), row stride h_stride
   Scalar* h;             // likewise; does not overlap h_prev nor recurrent

@@ -83,6 +83,13 @@ ActivationKind activation_kind_from_name(std::string_view name) {
 }
 
 void check_cell(const CellSpec& cell) {
+  if (cell.proj_size < 0) {
+    throw std::invalid_argument("proj_size is " + std::to_string(cell.proj_size) +
+                                ", expected at least 0");
+  }
+  if (cell.kind != CellKind::kLstm && cell.proj_size > 0) {
+    throw std::invalid_argument("proj_size is an option of an LSTM");
+  }
   if (cell.kind != CellKind::kLstm &&
       (cell.peephole || cell.coupled_gates || cell.cell_clip < kUnbounded ||
        cell.output_activation.kind != ActivationKind::kTanh)) {
@@ -162,11 +169,18 @@ std::vector<GateRows> gate_groups(const CellSpec& cell) {
 }
 
 std::vector<ParameterArray> cell_arrays(const CellSpec& cell, Index input_size, Index hidden_size) {
+  if (cell.proj_size > 0 && cell.proj_size >= hidden_size) {
+    throw std::invalid_argument("proj_size is " + std::to_string(cell.proj_size) +
+                                ", expected less than the hidden size, " +
+                                std::to_string(hidden_size));
+  }
   const Index rows = cell.n_gates() * hidden_size;
-  std::vector<ParameterArray> arrays = {
-      {"weight_ih", {rows, input_size}}, {"weight_hh", {rows, hidden_size}}, {"bias", {rows}}};
+  std::vector<ParameterArray> arrays = {{"weight_ih", {rows, input_size}},
+                                        {"weight_hh", {rows, cell.output_size(hidden_size)}},
+                                        {"bias", {rows}}};
   if (cell.kind == CellKind::kGru && cell.reset_after) arrays.push_back({"bias_hn", {hidden_size}});
   if (cell.peephole) arrays.push_back({"peephole", {cell.n_peepholes() * hidden_size}});
+  if (cell.proj_size > 0) arrays.push_back({"weight_hr", {cell.proj_size, hidden_size}});
   return arrays;
 }
 

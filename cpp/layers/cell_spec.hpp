@@ -1,5 +1,5 @@
 // The recurrent cell of a layer: which one, the arrays of its parameters, and how the kernels see
-// them. H hidden units, I inputs.
+// them. H hidden units, I inputs, P outputs of a projection.
 #pragma once
 
 #include <limits>
@@ -33,6 +33,7 @@ struct CellSpec {
   ActivationSpec gate_activation{ActivationKind::kSigmoid};  // of i, f, o; of r, z
   ActivationSpec cell_activation{ActivationKind::kTanh};     // of g; of n; of an RNN's h
   ActivationSpec output_activation{ActivationKind::kTanh};   // LSTM: of c on its way to h
+  Index proj_size = 0;  // LSTM: width P of h = W_hr (o tanh c), or 0 where h is o tanh(c) itself
 
   // Whether there is a state c beside h.
   bool has_cell_state() const noexcept { return kind == CellKind::kLstm; }
@@ -56,10 +57,15 @@ struct CellSpec {
     return peephole || coupled_gates || gate_clip < kUnbounded || cell_clip < kUnbounded ||
            !has_plain_activations();
   }
+  // Width of h, which is what the layer puts out and what W_hh multiplies.
+  Index output_size(Index hidden_size) const noexcept {
+    return proj_size > 0 ? proj_size : hidden_size;
+  }
   // Multiply-adds of the products of one row, forward.
   double multiply_adds(Index input_size, Index hidden_size) const noexcept {
-    return static_cast<double>(n_gates()) * static_cast<double>(hidden_size) *
-           static_cast<double>(input_size + hidden_size);
+    const auto inputs = static_cast<double>(input_size + output_size(hidden_size));
+    return static_cast<double>(hidden_size) *
+           (static_cast<double>(n_gates()) * inputs + static_cast<double>(proj_size));
   }
 };
 
@@ -102,9 +108,10 @@ struct ParameterArray {
   }
 };
 
-// weight_ih (gates H, I), weight_hh (gates H, H), bias (gates H) and what the cell has beside them:
-// bias_hn (H) of a GRU whose reset gate acts after the product, peephole (n H) of an LSTM, for i, f
-// and o, without f where it is coupled.
+// weight_ih (gates H, I), weight_hh (gates H, H or P), bias (gates H) and what the cell has beside
+// them: bias_hn (H) of a GRU whose reset gate acts after the product, peephole (n H) of an LSTM,
+// for i, f and o, without f where it is coupled, weight_hr (P, H) of a projection. Throws
+// std::invalid_argument where P is not less than H.
 std::vector<ParameterArray> cell_arrays(const CellSpec& cell, Index input_size, Index hidden_size);
 
 }  // namespace lstmcore

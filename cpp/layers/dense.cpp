@@ -5,23 +5,6 @@
 #include "layers/panels.hpp"
 
 namespace lstmcore {
-namespace {
-
-// A product of plain rows of `a`, k_size of each, into plain rows.
-template <class Scalar>
-PanelGemm<Scalar> rows_product(const Scalar* a, Index a_row_stride, Index k_size, Index rows) {
-  PanelGemm<Scalar> product{};
-  product.rows = rows;
-  product.a = a;
-  product.a_row_stride = a_row_stride;
-  product.n_k_blocks = 1;
-  product.k_block = k_size;
-  product.panel_stride = kPanel<Scalar> * k_size;
-  product.c_panel_stride = kPanel<Scalar>;
-  return product;
-}
-
-}  // namespace
 
 template <class Scalar>
 Dense<Scalar>::Dense(Index n_features, Index n_outputs, const KernelTable<Scalar>& kernels)

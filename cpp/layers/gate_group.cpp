@@ -7,14 +7,16 @@
 namespace lstmcore {
 
 template <class Scalar>
-GateGroup<Scalar>::GateGroup(const GateRows& rows, Index input_size, Index hidden_size,
-                             bool with_dx, const KernelTable<Scalar>& kernels)
+GateGroup<Scalar>::GateGroup(const GateRows& rows, Index input_size, Index recurrent_size,
+                             Index hidden_size, bool with_dx, const KernelTable<Scalar>& kernels)
     : rows_(rows),
       shape_(cell_shape(rows.kernel)),
       input_size_(input_size),
+      recurrent_size_(recurrent_size),
       hidden_size_(hidden_size),
       n_blocks_(ceil_div(hidden_size, B)),
       n_input_blocks_(ceil_div(input_size, B)),
+      n_recurrent_blocks_(ceil_div(recurrent_size, B)),
       with_dx_(with_dx),
       kernels_(&kernels) {}
 
@@ -23,7 +25,7 @@ void GateGroup<Scalar>::reserve_panels() {
   forward_panels_.reserve(checked_product(n_blocks_, bias_part()));
   bias_.reserve(checked_product(n_blocks_, shape_.n_gates, B));
   const Index Hp = n_blocks_ * B;
-  dh_panels_.reserve(checked_product(Hp, shape_.n_hidden(), Hp));
+  dh_panels_.reserve(checked_product(Hp, shape_.n_hidden(), n_recurrent_blocks_ * B));
   if (with_dx_) dx_panels_.reserve(checked_product(Hp, shape_.n_input(), n_input_blocks_ * B));
 }
 
@@ -44,7 +46,7 @@ void GateGroup<Scalar>::transpose_block(const Scalar* w_ih, const Scalar* w_hh, 
               panel + (gate - shape_.input_begin) * B, shape_.n_input() * B);
   }
   for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
-    transpose(w_hh + (rows_.hidden[gate] * H + block * B) * H, H,
+    transpose(w_hh + (rows_.hidden[gate] * H + block * B) * recurrent_size_, recurrent_size_,
               panel + hidden_part() + (gate - shape_.hidden_begin) * B, shape_.n_hidden() * B);
   }
 }
@@ -85,8 +87,9 @@ void GateGroup<Scalar>::pack_block(const Scalar* w_ih, const Scalar* w_hh, const
   }
   const Index hidden_width = shape_.n_hidden() * B;
   for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
-    copy_rows(w_hh + (rows_.hidden[gate] * H + block * B) * H, H, n_blocks_, dh_panels_.data(),
-              n_blocks_ * hidden_width, block * hidden_width + (gate - shape_.hidden_begin) * B);
+    copy_rows(w_hh + (rows_.hidden[gate] * H + block * B) * recurrent_size_, recurrent_size_,
+              n_recurrent_blocks_, dh_panels_.data(), n_blocks_ * hidden_width,
+              block * hidden_width + (gate - shape_.hidden_begin) * B);
   }
 }
 
@@ -98,7 +101,7 @@ void GateGroup<Scalar>::reserve(GroupWorkspace<Scalar>& w, Index n_rows) const {
 template <class Scalar>
 void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
   step.input_size = input_size_;
-  step.hidden_size = hidden_size_;
+  step.recurrent_size = recurrent_size_;
   step.panels = forward_panels_.data();
   step.bias = bias_.data();
 }
@@ -129,7 +132,7 @@ void GateGroup<Scalar>::hidden_gradient(const GroupWorkspace<Scalar>& w, Index n
   step.n_output_blocks = block_end - block_begin;
   step.accumulate = accumulate;
   step.c = c + block_begin * B;
-  step.c_row_stride = n_blocks_ * B;
+  step.c_row_stride = n_recurrent_blocks_ * B;
   kernels_->panel_gemm(step);
 }
 
@@ -174,9 +177,9 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
     kernels_->outer_accumulate(product);
   };
   accumulate(0, input_size_, x, shape_.input_begin, shape_.n_input(), panels);
-  accumulate(input_size_, hidden_size_, recurrent, shape_.hidden_begin, shape_.n_hidden(),
+  accumulate(input_size_, recurrent_size_, recurrent, shape_.hidden_begin, shape_.n_hidden(),
              panels + hidden_part());
-  accumulate(input_size_ + hidden_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates,
+  accumulate(input_size_ + recurrent_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates,
              panels + bias_part());
 }
 
@@ -191,9 +194,9 @@ void GateGroup<Scalar>::unpack_gradient(const Scalar* panel, Index block, Scalar
                         input_size_, input_size_, units);
   }
   for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
-    Scalar* rows = dw_hh + (rows_.hidden[gate] * H + block * B) * H;
+    Scalar* rows = dw_hh + (rows_.hidden[gate] * H + block * B) * recurrent_size_;
     kernels_->transpose(panel + hidden_part() + (gate - shape_.hidden_begin) * B,
-                        shape_.n_hidden() * B, rows, H, H, units);
+                        shape_.n_hidden() * B, rows, recurrent_size_, recurrent_size_, units);
   }
   for (int gate = 0; gate < shape_.n_gates; ++gate) {
     std::copy_n(panel + bias_part() + gate * B, units, dbias + rows_.bias[gate] * H + block * B);

@@ -1,7 +1,8 @@
 // The weights of one group of gates: packed for the kernels, and the products with them.
 //
-// W_ih, W_hh and b stand in the parameters gate by gate; here each block of B hidden units has a
-// panel with the columns of all gates side by side. R packed rows, G gates, Hb blocks.
+// W_ih (.., I), W_hh (.., P) and b stand in the parameters gate by gate; here each block of B
+// hidden units has a panel with the columns of all gates side by side. R packed rows, G gates, Hb
+// blocks.
 #pragma once
 
 #include "base/aligned_buffer.hpp"
@@ -37,8 +38,8 @@ class GateGroup {
  public:
   static constexpr Index B = kBlock<Scalar>;
 
-  GateGroup(const GateRows& rows, Index input_size, Index hidden_size, bool with_dx,
-            const KernelTable<Scalar>& kernels);
+  GateGroup(const GateRows& rows, Index input_size, Index recurrent_size, Index hidden_size,
+            bool with_dx, const KernelTable<Scalar>& kernels);
 
   Index n_gates() const noexcept { return shape_.n_gates; }
   const GateRows& rows() const noexcept { return rows_; }
@@ -53,7 +54,7 @@ class GateGroup {
   // The weights of a step.
   void set_weights(CellForward<Scalar>& step) const noexcept;
 
-  // c (rows, H or I padded to B) = or += the gate gradients of `rows` rows from `row` on times
+  // c (rows, P or I padded to B) = or += the gate gradients of `rows` rows from `row` on times
   // W_hh, of which the output blocks [block_begin, block_end), the first a multiple of 4; times
   // W_ih.
   void hidden_gradient(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
@@ -64,7 +65,7 @@ class GateGroup {
 
   // The gradient of the weights: for each block a panel with the columns of the forward panel, and
   // then the bias.
-  Index n_columns() const noexcept { return input_size_ + hidden_size_ + 1; }
+  Index n_columns() const noexcept { return input_size_ + recurrent_size_ + 1; }
   Index gradient_panel_size() const noexcept { return bias_part() + shape_.n_gates * B; }
   // Adds, for each element of a range, one sum over `rows` rows from `row` on in ascending order;
   // `panels` begins with the panel of range.block_begin.
@@ -80,7 +81,9 @@ class GateGroup {
  private:
   // Where the columns of the hidden units and of the bias begin in a panel of gradients.
   Index hidden_part() const noexcept { return input_size_ * shape_.n_input() * B; }
-  Index bias_part() const noexcept { return hidden_part() + hidden_size_ * shape_.n_hidden() * B; }
+  Index bias_part() const noexcept {
+    return hidden_part() + recurrent_size_ * shape_.n_hidden() * B;
+  }
   // The parameters of a block transposed into a panel, with zeros beside them.
   void transpose_block(const Scalar* w_ih, const Scalar* w_hh, Index block,
                        Scalar* panel) const noexcept;
@@ -91,12 +94,14 @@ class GateGroup {
   GateRows rows_;
   CellShape shape_;
   Index input_size_;
+  Index recurrent_size_;
   Index hidden_size_;
   Index n_blocks_;
   Index n_input_blocks_;
+  Index n_recurrent_blocks_;
   bool with_dx_;
   const KernelTable<Scalar>* kernels_;
-  AlignedBuffer<Scalar> forward_panels_;  // [block] of [I][gates of x][B], [H][gates of h][B]
+  AlignedBuffer<Scalar> forward_panels_;  // [block] of [I][gates of x][B], [P][gates of h][B]
   AlignedBuffer<Scalar> bias_;            // [block][G][B]
   AlignedBuffer<Scalar> dh_panels_;       // W_hh as panel_gemm wants it, k = [block][gate][B]
   AlignedBuffer<Scalar> dx_panels_;       // W_ih likewise

@@ -12,6 +12,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
                                                          std::size_t group, Index t, Index n_begin,
                                                          Index n_end) const noexcept {
   const Index Hp = padded_hidden_size();
+  const Index Pp = padded_output_size();
   // Where a row of this step stands in what keeps all rows, or the running ones alone.
   const Index row = w.keeps_history ? batch.offset(t) + n_begin : n_begin;
   const Index n_rows = w.keeps_history ? batch.n_rows() : batch.n_sequences();
@@ -21,12 +22,14 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
   step.rows = std::min(n_end, batch.n_active(t)) - n_begin;
   step.block_end = n_blocks_;
   groups_[group].set_weights(step);
-  step.h_prev = w.h.data() + previous * Hp;
+  step.h_prev = projection_ ? nullptr : w.h.data() + previous * Hp;
   step.h_stride = Hp;
-  step.recurrent = multiplies_reset(group) ? w.reset.data() + row * Hp : step.h_prev;
-  step.recurrent_stride = Hp;
+  step.recurrent = multiplies_reset(group) ? w.reset.data() + row * Hp : w.h.data() + previous * Pp;
+  step.recurrent_stride = Pp;
   const bool last = group + 1 == groups_.size();
-  step.h = last ? w.h.data() + here * Hp : w.reset.data() + row * Hp;
+  step.h = !last         ? w.reset.data() + row * Hp
+           : projection_ ? w.m.data() + row * Hp
+                         : w.h.data() + here * Hp;
   if (cell_.has_cell_state()) {
     step.c_prev = w.c.data() + (w.keeps_history ? previous : n_begin) * B;
     step.c = w.c.data() + (w.keeps_history ? here : n_begin) * B;
@@ -61,16 +64,16 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<c
       step.x_stride = x.stride;
       groups_[group].functions().forward(step);
     }
+    if (projection_) project(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
   }
 }
 
 template <class Scalar>
-Index RecurrentLayer<Scalar>::blocks_worth_a_thread(const GateGroup<Scalar>& group,
-                                                    Index rows) const noexcept {
+Index RecurrentLayer<Scalar>::blocks_worth_a_thread(Index multiply_adds) noexcept {
   // A task that is shared costs about half a microsecond (Zen 4, 2026-11), in which one thread does
   // some 25,000 multiply-adds with weights from the second cache.
   constexpr Index kMultiplyAdds = 65536;
-  return ceil_div(kMultiplyAdds, group.n_gates() * B * hidden_size_ * rows);
+  return ceil_div(kMultiplyAdds, std::max(multiply_adds, Index{1}));
 }
 
 template <class Scalar>
@@ -112,12 +115,19 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
         step.start =
             starts[group].start + (batch.offset(t) - first_row) * groups_[group].n_gates() * B;
         step.start_block_stride = starts[group].start_block_stride;
-        workers.each_range(n_blocks_, blocks_worth_a_thread(groups_[group], step.rows),
+        workers.each_range(n_blocks_, blocks_worth_a_thread(cell_work(group, step.rows)),
                            [&](Index begin, Index end) {
                              CellForward<Scalar> part = step;
                              part.block_begin = begin;
                              part.block_end = end;
                              groups_[group].functions().forward(part);
+                           });
+      }
+      if (projection_) {
+        const Index work = B * hidden_size_ * batch.n_active(t);
+        workers.each_range(n_output_blocks_, round_up(blocks_worth_a_thread(work), 4),
+                           [&](Index begin, Index end) {
+                             project(batch, w, t, 0, batch.n_sequences(), begin, end);
                            });
       }
     }
@@ -137,10 +147,14 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   CellBackward<Scalar> step{};
   step.rows = std::min(n_end, batch.n_active(t)) - n_begin;
   step.block_end = n_blocks_;
-  step.dy = dy.data == nullptr ? nullptr : dy.at(batch, t) + n_begin * Hp;
-  step.dh = w.dh.data() + n_begin * Hp;
   step.h_stride = Hp;
-  step.h_prev = w.h.data() + previous * Hp;
+  if (projection_) {
+    step.dh = w.dm.data() + n_begin * Hp;
+  } else {
+    step.dy = dy.data == nullptr ? nullptr : dy.at(batch, t) + n_begin * Hp;
+    step.dh = w.dh.data() + n_begin * Hp;
+    step.h_prev = w.h.data() + previous * Hp;
+  }
   step.gates = w.groups[group].gates.data() + row * width;
   step.gates_block_stride = R * width;
   if (cell_.has_cell_state()) {
@@ -164,12 +178,48 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
 }
 
 template <class Scalar>
+void RecurrentLayer<Scalar>::project(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t,
+                                     Index n_begin, Index n_end, Index block_begin,
+                                     Index block_end) const noexcept {
+  const Index row = w.keeps_history ? batch.offset(t) + n_begin : n_begin;
+  projection_->forward(w.m.data() + row * padded_hidden_size(),
+                       w.h.data() + (batch.history_row(t) + n_begin) * padded_output_size(),
+                       std::min(n_end, batch.n_active(t)) - n_begin, block_begin, block_end);
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::gather_gradient(const PackedBatch& batch,
+                                             const BatchRows<const Scalar>& dy,
+                                             LayerWorkspace<Scalar>& w, Index t, Index n_begin,
+                                             Index n_end, Index block_begin,
+                                             Index block_end) const noexcept {
+  const Index Pp = padded_output_size();
+  for (Index n = n_begin; n < std::min(n_end, batch.n_active(t)); ++n) {
+    const Scalar* dh = w.dh.data() + n * Pp;
+    const Scalar* from_above = dy.data == nullptr ? nullptr : dy.at(batch, t) + n * Pp;
+    Scalar* whole = w.dwhole.data() + (batch.offset(t) + n) * Pp;
+    for (Index j = block_begin * B; j < block_end * B; ++j) {
+      whole[j] = from_above == nullptr ? dh[j] : dh[j] + from_above[j];
+    }
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::project_back(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
+                                          Index t, Index n_begin, Index n_end, Index block_begin,
+                                          Index block_end) const noexcept {
+  projection_->backward(w.dwhole.data() + (batch.offset(t) + n_begin) * padded_output_size(),
+                        w.dm.data() + n_begin * padded_hidden_size(),
+                        std::min(n_end, batch.n_active(t)) - n_begin, block_begin, block_end);
+}
+
+template <class Scalar>
 void RecurrentLayer<Scalar>::hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
                                              std::size_t group, Index t, Index n_begin, Index n_end,
                                              Index block_begin, Index block_end) const noexcept {
   const Index rows = std::min(n_end, batch.n_active(t)) - n_begin;
   const bool reset = multiplies_reset(group);
-  Scalar* to = (reset ? w.dreset : w.dh).data() + n_begin * padded_hidden_size();
+  Scalar* to = (reset ? w.dreset : w.dh).data() + n_begin * padded_output_size();
   groups_[group].hidden_gradient(w.groups[group], batch.n_rows(), batch.offset(t) + n_begin, rows,
                                  block_begin, block_end, !reset && cell_.carries_hidden(), to);
 }
@@ -206,10 +256,14 @@ void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps,
   if (n_begin >= n_end) return;
   for (Index t = std::min(steps.end, batch.length(n_begin)) - 1; t >= steps.begin; --t) {
     Index rows = 0;
+    if (projection_) {
+      gather_gradient(batch, dy, w, t, n_begin, n_end, 0, n_output_blocks_);
+      project_back(batch, w, t, n_begin, n_end, 0, n_blocks_);
+    }
     for (std::size_t group = groups_.size(); group-- > 0;) {
       const CellBackward<Scalar> step = backward_step(batch, dy, w, group, t, n_begin, n_end);
       groups_[group].functions().backward(step);
-      hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_blocks_);
+      hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_output_blocks_);
       rows = step.rows;
     }
     if (dx.data == nullptr) continue;
@@ -235,9 +289,20 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
   };
   for (Index task = 0; task <= n_tasks; ++task) {
     const Index rows = batch.n_active(std::max(step_of(task), steps.begin));
-    const Index grain = round_up(blocks_worth_a_thread(groups_[group_of(task)], rows), 4);
+    const Index work = cell_work(group_of(task), rows);
+    const Index grain = round_up(blocks_worth_a_thread(work), 4);
+    if (projection_) {
+      // What is multiplied back is not what the cells need: all of it before any of them goes on.
+      workers.each_range(n_output_blocks_, grain, [&](Index begin, Index end) {
+        if (task > 0) hidden_gradient(batch, w, 0, step_of(task - 1), 0, N, begin, end);
+        if (task < n_tasks) gather_gradient(batch, dy, w, step_of(task), 0, N, begin, end);
+      });
+      if (task == n_tasks) break;
+    }
     workers.each_range(n_blocks_, grain, [&](Index begin, Index end) {
-      if (task > 0) {
+      if (projection_) {
+        project_back(batch, w, step_of(task), 0, N, begin, end);
+      } else if (task > 0) {
         hidden_gradient(batch, w, group_of(task - 1), step_of(task - 1), 0, N, begin, end);
       }
       if (task == n_tasks) return;

@@ -2,6 +2,7 @@
 // Parameters in a flat buffer, array behind array as cell_arrays (cell_spec.hpp) lists them.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/aligned_buffer.hpp"
@@ -11,20 +12,24 @@
 #include "layers/gate_group.hpp"
 #include "layers/gradient_norms.hpp"
 #include "layers/packed_batch.hpp"
+#include "layers/projection.hpp"
 
 namespace lstmcore {
 
-// What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B. What
-// a cell has no use for stays empty.
+// What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B, Pp
+// the padded width of h: Hp where there is no projection. What a cell has no use for stays empty.
 template <class Scalar>
 struct LayerWorkspace {
-  AlignedBuffer<Scalar> h;  // (N + R, Hp) history: initial states, then every h_t
+  AlignedBuffer<Scalar> h;  // (N + R, Pp) history: initial states, then every h_t
   AlignedBuffer<Scalar> c;  // [Hb][N + R][B] history; in inference [Hb][N][B], the running state
   AlignedBuffer<Scalar> tanh_c;  // [Hb][R][B]
   AlignedBuffer<Scalar> reset;   // (R, Hp) r h_{t-1}; in inference (N, Hp)
-  AlignedBuffer<Scalar> dh;      // (N, Hp) gradient of h_n, in the end of h_0
+  AlignedBuffer<Scalar> m;       // (R, Hp) what a projection multiplies; in inference (N, Hp)
+  AlignedBuffer<Scalar> dh;      // (N, Pp) gradient of h_n, in the end of h_0
   AlignedBuffer<Scalar> dc;      // [Hb][N][B] gradient of c_n, in the end of c_0
   AlignedBuffer<Scalar> dreset;  // (N, Hp) gradient of r h_{t-1}
+  AlignedBuffer<Scalar> dwhole;  // (R, Pp) of a projection: whole gradient of every h_t
+  AlignedBuffer<Scalar> dm;      // (N, Hp) gradient of m_t
   std::vector<GroupWorkspace<Scalar>> groups;
   bool keeps_history = false;  // whether there is what BPTT needs
 };
@@ -54,6 +59,9 @@ class RecurrentLayer {
   Index hidden_size() const noexcept { return hidden_size_; }
   Index padded_hidden_size() const noexcept { return n_blocks_ * B; }
   Index n_blocks() const noexcept { return n_blocks_; }
+  // Width of h_t.
+  Index output_size() const noexcept { return output_size_; }
+  Index padded_output_size() const noexcept { return n_output_blocks_ * B; }
   Index n_parameters() const noexcept { return n_parameters_; }
   const CellSpec& cell() const noexcept { return cell_; }
 
@@ -68,8 +76,8 @@ class RecurrentLayer {
   // for add_gradients.
   void reserve_sums(LayerGradients<Scalar>& sums, Index n_panels) const;
 
-  // States between user layout (N, H) and workspace; null means zeros. Without a cell state, c and
-  // its gradient are not looked at.
+  // States between user layout, h (N, P) and c (N, H), and workspace; null means zeros. Without a
+  // cell state, c and its gradient are not looked at.
   void set_initial_state(LayerWorkspace<Scalar>& w, const PackedBatch& batch, const Scalar* h0,
                          const Scalar* c0, Index n_begin, Index n_end) const noexcept;
   void get_final_state(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* h_n,
@@ -92,7 +100,7 @@ class RecurrentLayer {
   // gate gradients add to the gradient of the parameters, while they are in cache. The run that
   // ends before step t_end depends on the batch alone, and so does the order of every sum.
   Steps steps_before(const PackedBatch& batch, Index t_end) const noexcept;
-  // dy (R, Hp); dx (R, I padded to B) is written; null where there is none.
+  // dy (R, Pp); dx (R, I padded to B) is written; null where there is none.
   void backward(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& dy,
                 const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w, Index n_begin,
                 Index n_end) const noexcept;
@@ -123,12 +131,12 @@ class RecurrentLayer {
                          const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w,
                          Workers& workers) const noexcept;
 
-  // h_t of the sequences [n_begin, n_end) into y (R, H) of the whole batch.
+  // h_t of the sequences [n_begin, n_end) into y (R, P) of the whole batch.
   void get_output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* y,
                   Index n_begin, Index n_end) const noexcept;
-  // h_t of all rows (R, Hp).
+  // h_t of all rows (R, Pp).
   const Scalar* output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch) const noexcept {
-    return w.h.data() + batch.n_sequences() * padded_hidden_size();
+    return w.h.data() + batch.n_sequences() * padded_output_size();
   }
 
  private:
@@ -142,9 +150,22 @@ class RecurrentLayer {
   CellBackward<Scalar> backward_step(const PackedBatch& batch, const BatchRows<const Scalar>& dy,
                                      LayerWorkspace<Scalar>& w, std::size_t group, Index t,
                                      Index n_begin, Index n_end) const noexcept;
-  // How many hidden blocks of a step with that many rows a second thread should at least get.
-  Index blocks_worth_a_thread(const GateGroup<Scalar>& group, Index rows) const noexcept;
-  // The gradient of what W_hh of a group multiplied at step t, for the hidden blocks [block_begin,
+  // Multiply-adds of W_hh for one block of a group and that many rows; how many blocks a second
+  // thread should at least get, when each takes so many.
+  Index cell_work(std::size_t group, Index rows) const noexcept {
+    return groups_[group].n_gates() * B * output_size_ * rows;
+  }
+  static Index blocks_worth_a_thread(Index multiply_adds) noexcept;
+  // A step of the projection and back, for blocks of h or, back, of cells; the first is a multiple
+  // of 4. In between, the whole gradient of h_t, from above and from t + 1.
+  void project(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
+               Index n_end, Index block_begin, Index block_end) const noexcept;
+  void gather_gradient(const PackedBatch& batch, const BatchRows<const Scalar>& dy,
+                       LayerWorkspace<Scalar>& w, Index t, Index n_begin, Index n_end,
+                       Index block_begin, Index block_end) const noexcept;
+  void project_back(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
+                    Index n_end, Index block_begin, Index block_end) const noexcept;
+  // The gradient of what W_hh of a group multiplied at step t, for the blocks of it [block_begin,
   // block_end), the first a multiple of 4; dx of rows.
   void hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w, std::size_t group,
                        Index t, Index n_begin, Index n_end, Index block_begin,
@@ -169,15 +190,21 @@ class RecurrentLayer {
   void copy_peepholes(const Scalar* parameters, Index block, Scalar* to) const noexcept;
   Index peephole_part() const noexcept { return cell_.n_peepholes() * B; }
   // The panels of a block in LayerGradients.
-  std::size_t n_sums() const noexcept { return groups_.size() + (cell_.peephole ? 1 : 0); }
+  std::size_t peephole_sum() const noexcept { return groups_.size(); }
+  std::size_t projection_sum() const noexcept { return groups_.size() + (cell_.peephole ? 1 : 0); }
+  std::size_t n_sums() const noexcept { return projection_sum() + (projection_ ? 1 : 0); }
   Index panel_size(std::size_t k) const noexcept {
-    return k < groups_.size() ? groups_[k].gradient_panel_size() : peephole_part();
+    if (k < groups_.size()) return groups_[k].gradient_panel_size();
+    return projection_ && k == projection_sum() ? projection_->gradient_panel_size()
+                                                : peephole_part();
   }
+  void pack_panel(std::size_t k, const Scalar* gradient, Index block, Scalar* panel) const noexcept;
   void unpack_panel(std::size_t k, const Scalar* panel, Index block,
                     Scalar* gradient) const noexcept;
-  // Columns of gradients that share out among workers: those of the weights, then the peepholes.
+  // Columns of gradients that share out among workers: those of the gates, the cells of a block
+  // that W_hr multiplies, then the peepholes.
   Index n_gradient_columns() const noexcept {
-    return groups_.front().n_columns() + (cell_.peephole ? 1 : 0);
+    return groups_.front().n_columns() + (projection_ ? B : 0) + (cell_.peephole ? 1 : 0);
   }
   // Whether the group multiplies r h_{t-1}, which the group before it made.
   bool multiplies_reset(std::size_t group) const noexcept { return group > 0; }
@@ -185,15 +212,19 @@ class RecurrentLayer {
   CellSpec cell_;
   Index input_size_;
   Index hidden_size_;
+  Index output_size_;
   Index n_blocks_;
+  Index n_output_blocks_;
   Index n_input_blocks_;
   Index n_parameters_ = 0;
   Index hidden_offset_ = 0;  // of W_hh in the parameters
   Index bias_offset_ = 0;
   Index peephole_offset_ = 0;
+  Index projection_offset_ = 0;
   AlignedBuffer<Scalar> peepholes_;  // [Hb][n][B]
   CellOptions<Scalar> options_{};
   std::vector<GateGroup<Scalar>> groups_;
+  std::optional<Projection<Scalar>> projection_;
 };
 
 }  // namespace lstmcore

@@ -20,11 +20,12 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
                                               LayerGradients<Scalar>& sums,
                                               Index panel) const noexcept {
   const Index Hp = padded_hidden_size();
+  const Index Pp = padded_output_size();
   // x_rows and previous say where x_t and h_{t-1} of each row stand; null where side by side.
   const auto add = [&](Index row, Index rows, const Index* x_rows, const Index* previous) {
     const GatheredRows<Scalar> inputs{x_rows == nullptr ? x.data + row * x.stride : x.data,
                                       x.stride, x_rows};
-    const GatheredRows<Scalar> hidden{previous == nullptr ? w.h.data() + row * Hp : w.h.data(), Hp,
+    const GatheredRows<Scalar> hidden{previous == nullptr ? w.h.data() + row * Pp : w.h.data(), Pp,
                                       previous};
     const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
     for (std::size_t group = 0; group < groups_.size(); ++group) {
@@ -35,12 +36,19 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
     }
     if (range.end == n_gradient_columns() && cell_.peephole) {
       accumulate_peepholes(batch, row, rows, previous, w, range,
-                           sums.panels.back().data() + panel * peephole_part());
+                           sums.panels[peephole_sum()].data() + panel * peephole_part());
     }
   };
   const bool gathers = x.of_whole && batch.is_part();
   const Index first_row = batch.offset(steps.begin);
   const Index last_row = batch.row_end(steps.end - 1);
+  if (projection_) {
+    const Index before = groups_.front().n_columns();
+    projection_->accumulate_gradients(
+        w.m.data() + first_row * Hp, w.dwhole.data() + first_row * Pp, last_row - first_row,
+        {range.block_begin, range.block_end, range.begin - before, range.end - before},
+        sums.panels[projection_sum()].data() + panel * projection_->gradient_panel_size());
+  }
   if (!gathers && batch.is_even()) {
     add(first_row, last_row - first_row, nullptr, nullptr);
     return;
@@ -107,9 +115,26 @@ void RecurrentLayer<Scalar>::unpack_panel(std::size_t k, const Scalar* panel, In
                                gradient + bias_offset_);
     return;
   }
+  if (projection_ && k == projection_sum()) {
+    projection_->unpack_gradient(panel, block, gradient + projection_offset_);
+    return;
+  }
   Scalar* to = gradient + peephole_offset_ + block * B;
   for (Index n = 0; n < cell_.n_peepholes(); ++n) {
     std::copy_n(panel + n * B, std::min(B, hidden_size_ - block * B), to + n * hidden_size_);
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::pack_panel(std::size_t k, const Scalar* gradient, Index block,
+                                        Scalar* panel) const noexcept {
+  if (k < groups_.size()) {
+    groups_[k].pack_gradient(gradient, gradient + hidden_offset_, gradient + bias_offset_, block,
+                             panel);
+  } else if (projection_ && k == projection_sum()) {
+    projection_->pack_gradient(gradient + projection_offset_, block, panel);
+  } else {
+    copy_peepholes(gradient, block, panel);
   }
 }
 
@@ -165,11 +190,8 @@ void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
         Scalar* panel = scratch.panels[k].data() + piece * panel_size(k);
         if (begins) {
           std::fill_n(panel, panel_size(k), Scalar{0});
-        } else if (k < groups_.size()) {
-          groups_[k].pack_gradient(gradient, gradient + hidden_offset_, gradient + bias_offset_,
-                                   block, panel);
         } else {
-          copy_peepholes(gradient, block, panel);
+          pack_panel(k, gradient, block, panel);
         }
       }
       for (Index t_end = batch.n_steps(); t_end > 0;) {

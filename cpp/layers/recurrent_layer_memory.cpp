@@ -12,16 +12,20 @@ RecurrentLayer<Scalar>::RecurrentLayer(const CellSpec& cell, Index input_size, I
     : cell_(cell),
       input_size_(input_size),
       hidden_size_(hidden_size),
+      output_size_(cell.output_size(hidden_size)),
       n_blocks_(ceil_div(hidden_size, B)),
+      n_output_blocks_(ceil_div(output_size_, B)),
       n_input_blocks_(ceil_div(input_size, B)),
       options_(options_of(cell, kernels)) {
   for (const GateRows& rows : gate_groups(cell)) {
-    groups_.emplace_back(rows, input_size, hidden_size, with_dx, kernels);
+    groups_.emplace_back(rows, input_size, output_size_, hidden_size, with_dx, kernels);
   }
+  if (cell.proj_size > 0) projection_.emplace(hidden_size, output_size_, kernels);
   for (const ParameterArray& array : cell_arrays(cell, input_size, hidden_size)) {
     if (array.name == "weight_hh") hidden_offset_ = n_parameters_;
     if (array.name == "bias") bias_offset_ = n_parameters_;
     if (array.name == "peephole") peephole_offset_ = n_parameters_;
+    if (array.name == "weight_hr") projection_offset_ = n_parameters_;
     n_parameters_ += array.size();
   }
 }
@@ -32,6 +36,7 @@ void RecurrentLayer<Scalar>::reserve_panels() {
   if (cell_.peephole) {
     options_.peepholes = peepholes_.reserve_zeroed(checked_product(n_blocks_, peephole_part()));
   }
+  if (projection_) projection_->reserve_panels();
 }
 
 template <class Scalar>
@@ -43,6 +48,7 @@ void RecurrentLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) no
         group.pack_block(parameters, parameters + hidden_offset_, parameters + bias_offset_, block);
       }
       copy_peepholes(parameters, block, peepholes_.data() + block * peephole_part());
+      if (projection_) projection_->pack_block(parameters + projection_offset_, block);
     }
   });
 }
@@ -54,12 +60,13 @@ void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatc
   const Index history = batch.n_history_rows();
   const Index kept_rows = keep ? batch.n_rows() : batch.n_sequences();
   w.keeps_history = keep;
-  w.h.reserve(checked_product(history, Hp));
+  w.h.reserve(checked_product(history, padded_output_size()));
   if (cell_.has_cell_state()) {
     w.c.reserve(checked_product(keep ? history : batch.n_sequences(), Hp));
     if (keep) w.tanh_c.reserve(checked_product(batch.n_rows(), Hp));
   }
   if (groups_.size() > 1) w.reset.reserve(checked_product(kept_rows, Hp));
+  if (projection_) w.m.reserve(checked_product(kept_rows, Hp));
   w.groups.resize(groups_.size());
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     // In inference, only what the group behind it reads.
@@ -71,9 +78,13 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::reserve_gradients(LayerWorkspace<Scalar>& w,
                                                const PackedBatch& batch) const {
   const Index states = checked_product(batch.n_sequences(), padded_hidden_size());
-  w.dh.reserve(states);
+  w.dh.reserve(checked_product(batch.n_sequences(), padded_output_size()));
   if (cell_.has_cell_state()) w.dc.reserve(states);
   if (groups_.size() > 1) w.dreset.reserve(states);
+  if (projection_) {
+    w.dwhole.reserve(checked_product(batch.n_rows(), padded_output_size()));
+    w.dm.reserve(states);
+  }
 }
 
 template <class Scalar>
@@ -119,9 +130,9 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::set_initial_state(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
                                                const Scalar* h0, const Scalar* c0, Index n_begin,
                                                Index n_end) const noexcept {
-  const Index Hp = padded_hidden_size();
+  const Index width = padded_output_size();
   for (Index n = n_begin; n < n_end; ++n) {
-    padded_row(h0, n, hidden_size_, Hp, w.h.data() + n * Hp);
+    padded_row(h0, n, output_size_, width, w.h.data() + n * width);
     if (!cell_.has_cell_state()) continue;
     blocked_row(c0, n, hidden_size_, n_blocks_, w.c.data(), cell_stride(w, batch));
   }
@@ -133,7 +144,7 @@ void RecurrentLayer<Scalar>::get_final_state(const LayerWorkspace<Scalar>& w,
                                              Scalar* c_n) const noexcept {
   for (Index n = 0; n < batch.n_sequences(); ++n) {
     const Index row = batch.final_history_row(n);
-    std::copy_n(w.h.data() + row * padded_hidden_size(), hidden_size_, h_n + n * hidden_size_);
+    std::copy_n(w.h.data() + row * padded_output_size(), output_size_, h_n + n * output_size_);
     if (!cell_.has_cell_state()) continue;
     unblock_row(w.c.data(), cell_stride(w, batch), w.keeps_history ? row : n, hidden_size_,
                 n_blocks_, c_n + n * hidden_size_);
@@ -144,9 +155,9 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::set_state_gradient(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
                                                 const Scalar* dh_n, const Scalar* dc_n,
                                                 Index n_begin, Index n_end) const noexcept {
-  const Index Hp = padded_hidden_size();
+  const Index width = padded_output_size();
   for (Index n = n_begin; n < n_end; ++n) {
-    padded_row(dh_n, n, hidden_size_, Hp, w.dh.data() + n * Hp);
+    padded_row(dh_n, n, output_size_, width, w.dh.data() + n * width);
     if (!cell_.has_cell_state()) continue;
     blocked_row(dc_n, n, hidden_size_, n_blocks_, w.dc.data(), batch.n_sequences() * B);
   }
@@ -157,7 +168,7 @@ void RecurrentLayer<Scalar>::get_state_gradient(const LayerWorkspace<Scalar>& w,
                                                 const PackedBatch& batch, Scalar* dh_0,
                                                 Scalar* dc_0) const noexcept {
   for (Index n = 0; n < batch.n_sequences(); ++n) {
-    std::copy_n(w.dh.data() + n * padded_hidden_size(), hidden_size_, dh_0 + n * hidden_size_);
+    std::copy_n(w.dh.data() + n * padded_output_size(), output_size_, dh_0 + n * output_size_);
     if (!cell_.has_cell_state()) continue;
     unblock_row(w.dc.data(), batch.n_sequences() * B, n, hidden_size_, n_blocks_,
                 dc_0 + n * hidden_size_);
@@ -167,17 +178,17 @@ void RecurrentLayer<Scalar>::get_state_gradient(const LayerWorkspace<Scalar>& w,
 template <class Scalar>
 void RecurrentLayer<Scalar>::get_output(const LayerWorkspace<Scalar>& w, const PackedBatch& batch,
                                         Scalar* y, Index n_begin, Index n_end) const noexcept {
-  const Index H = hidden_size_;
-  const Index Hp = padded_hidden_size();
+  const Index P = output_size_;
+  const Index Pp = padded_output_size();
   for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
     const Index rows = std::min(n_end, batch.n_active(t)) - n_begin;
-    const Scalar* from = w.h.data() + (batch.history_row(t) + n_begin) * Hp;
-    Scalar* to = y + (batch.whole_row(t) + n_begin) * H;
-    if (H == Hp) {
-      std::copy_n(from, rows * H, to);
+    const Scalar* from = w.h.data() + (batch.history_row(t) + n_begin) * Pp;
+    Scalar* to = y + (batch.whole_row(t) + n_begin) * P;
+    if (P == Pp) {
+      std::copy_n(from, rows * P, to);
       continue;
     }
-    for (Index row = 0; row < rows; ++row) std::copy_n(from + row * Hp, H, to + row * H);
+    for (Index row = 0; row < rows; ++row) std::copy_n(from + row * Pp, P, to + row * P);
   }
 }
 
@@ -197,8 +208,8 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
                                               const PackedBatch& batch, Index row, Index to,
                                               Scalar* gates, Scalar* c, Scalar* h) const noexcept {
-  std::copy_n(w.h.data() + (batch.n_sequences() + row) * padded_hidden_size(), hidden_size_,
-              h + to * hidden_size_);
+  std::copy_n(w.h.data() + (batch.n_sequences() + row) * padded_output_size(), output_size_,
+              h + to * output_size_);
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     const Index G = groups_[group].n_gates();
     for (Index gate = 0; gate < G; ++gate) {
@@ -224,7 +235,7 @@ void RecurrentLayer<Scalar>::note_gradients(const PackedBatch& batch, Index t,
                                             const BatchRows<const Scalar>& dy,
                                             const LayerWorkspace<Scalar>& w,
                                             const GradientNorms& norms) const noexcept {
-  const Index Hp = padded_hidden_size();
+  const Index Pp = padded_output_size();
   const Index rows = t < 0 ? batch.n_sequences() : batch.n_active(t);
   // A part of a batch has its rows side by side in the whole batch.
   const Index first = batch.first_sequence();
@@ -232,9 +243,9 @@ void RecurrentLayer<Scalar>::note_gradients(const PackedBatch& batch, Index t,
   const Scalar* direct = t < 0 || dy.data == nullptr ? nullptr : dy.at(batch, t);
   for (Index n = 0; n < rows; ++n) {
     double sum = 0;
-    for (Index k = 0; k < hidden_size_; ++k) {
-      const double here = direct == nullptr ? 0 : direct[n * Hp + k];
-      const double value = w.dh.data()[n * Hp + k] + here;
+    for (Index k = 0; k < output_size_; ++k) {
+      const double here = direct == nullptr ? 0 : direct[n * Pp + k];
+      const double value = w.dh.data()[n * Pp + k] + here;
       sum += value * value;
     }
     norms.hidden[to + n] = std::sqrt(sum);

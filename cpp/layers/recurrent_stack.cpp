@@ -181,7 +181,7 @@ void RecurrentStack<Scalar>::backward(const PackedBatch& batch, const BatchRows<
     const auto go_back = [&](Index direction, Workers& its_workers) {
       const Index l = layer_of(level, direction);
       const BatchRows<const Scalar> its_dy{memory.dy[direction].data(),
-                                           layer(l).padded_hidden_size(), false};
+                                           layer(l).padded_output_size(), false};
       const BatchRows<Scalar> reversed_dx{
           dx_here.data == nullptr ? nullptr : memory.reversed_dx.data(), width, false};
       backward_layer(l, batch, input(level, direction, batch, x, dropout, w),

@@ -154,7 +154,7 @@ class RecurrentStack {
     return level * spec_.n_directions() + direction;
   }
   Index output_size(Index level) const noexcept {
-    return spec_.n_directions() * layer(layer_of(level, 0)).hidden_size();
+    return spec_.n_directions() * layer(layer_of(level, 0)).output_size();
   }
   Index padded_output_size(Index level) const noexcept {
     return round_up(output_size(level), kBlock<Scalar>);

@@ -33,7 +33,7 @@ void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
     if (!spec_.bidirectional) continue;
     if (level > 0 || spec_.with_dx) memory.reversed_dx.reserve(size);
     for (AlignedBuffer<Scalar>& dy : memory.dy) {
-      dy.reserve(checked_product(batch.n_rows(), layer(layer_of(level, 0)).padded_hidden_size()));
+      dy.reserve(checked_product(batch.n_rows(), layer(layer_of(level, 0)).padded_output_size()));
     }
   }
 }
@@ -95,9 +95,9 @@ void RecurrentStack<Scalar>::assemble(Index level, const PackedBatch& batch,
   const Index directions = spec_.n_directions();
   for (Index direction = 0; direction < directions; ++direction) {
     const Index l = layer_of(level, direction);
-    const Index H = layer(l).hidden_size();
+    const Index H = layer(l).output_size();
     const BatchRows<const Scalar> h{layer(l).output(w.layers[static_cast<std::size_t>(l)], batch),
-                                    layer(l).padded_hidden_size(), false};
+                                    layer(l).padded_output_size(), false};
     // The last of them fills what is left of a row with zeros.
     const Index filled = direction + 1 == directions ? width - direction * H : H;
     copy_rows(batch, direction == 0 ? RowOrder::kSame : RowOrder::kReversed, h, H,
@@ -114,8 +114,8 @@ void RecurrentStack<Scalar>::split_gradient(Index level, const PackedBatch& batc
                                             LevelWorkspace<Scalar>& w, Index n_begin,
                                             Index n_end) const noexcept {
   const RecurrentLayer<Scalar>& here = layer(layer_of(level, 0));
-  const Index H = here.hidden_size();
-  const Index Hp = here.padded_hidden_size();
+  const Index H = here.output_size();
+  const Index Hp = here.padded_output_size();
   for (Index direction = 0; direction < 2; ++direction) {
     copy_rows(batch, direction == 0 ? RowOrder::kSame : RowOrder::kReversed,
               BatchRows<const Scalar>{dy.data + direction * H, dy.stride, dy.of_whole}, H,

@@ -19,7 +19,8 @@ struct StackSpec {
   Index n_directions() const noexcept { return bidirectional ? 2 : 1; }
   // Units that a level reads, and that it puts out: those of both directions side by side.
   Index output_size(Index level) const {
-    return checked_product(n_directions(), hidden_sizes[static_cast<std::size_t>(level)]);
+    return checked_product(n_directions(),
+                           cell.output_size(hidden_sizes[static_cast<std::size_t>(level)]));
   }
   Index input_size_of(Index level) const {
     return level == 0 ? input_size : output_size(level - 1);

@@ -53,11 +53,15 @@ class InspectableLayer:
     """Adds to the layers what looks into them."""
 
     num_layers: int
-    hidden_size: int
     bidirectional: bool
     dtype: str
     n_jobs: int | None
     _stack: Any
+
+    if TYPE_CHECKING:
+
+        @property
+        def output_size(self) -> int: ...
 
     def gradient_flow(
         self, x: Any, state: Any = None, *, dy: Any = None, dstate: Any = None, layer: int = -1
@@ -107,7 +111,7 @@ class InspectableLayer:
         batch = cache.batch
         rows, h, c = self._packed_gradients(dy, dstate, batch)
         if dy is None and dstate is None:
-            shape = self.num_layers, batch.n_sequences, self.hidden_size
+            shape = self.num_layers, batch.n_sequences, self.output_size
             h = list(np.zeros(shape, self.dtype))
             h[-1][:] = 1
         n_threads = resolve_threads(self.n_jobs)

@@ -10,6 +10,7 @@ from lstmcore._cell_options import (
     lstm_as_core,
     unusual_options,
 )
+from lstmcore.layers._checks import checked_size
 from lstmcore.layers._recurrent import Array, RecurrentLayer
 
 
@@ -20,7 +21,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
 
         i, f, g, o = W_ih x_t + W_hh h + b        sigmoid; tanh for g
         c = f * c + i * g
-        h = o * tanh(c)
+        h = o * tanh(c)                           W_hr (o * tanh(c)) with proj_size
 
     Results are the same to the bit for any number of threads, any batch that a sequence is in, and
     whether a sequence is run as a whole or step by step.
@@ -70,13 +71,17 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         What the sum of g passes through.
     output_activation : str or tuple, default="tanh"
         What the cell state passes through on its way to h.
+    proj_size : int, default=0
+        Width P < H of a projection (Sak et al. 2014), or 0 for none. With it y and h have P
+        features, c keeps H: memory cells cost less, as W_hh has but P columns.
 
     Attributes
     ----------
     parameters : mapping of name to ndarray
         Live views: ``weight_ih_l0`` (4H, I), ``weight_hh_l0`` (4H, H), ``bias_l0`` (4H) and so on.
         With ``coupled_gates`` it is 3H, without f. With ``peephole`` there is also ``peephole_l0``
-        (3H) for i, f, o, with ``coupled_gates`` (2H) for i and o. With
+        (3H) for i, f, o, with ``coupled_gates`` (2H) for i and o. With ``proj_size``, W_hh has P
+        columns, and there is ``weight_hr_l0`` (P, H). With
         ``bidirectional`` each has a second one: ``weight_ih_l0_reverse`` and so on.
 
     Examples
@@ -117,6 +122,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         gate_activation: Any = "sigmoid",
         cell_activation: Any = "tanh",
         output_activation: Any = "tanh",
+        proj_size: int = 0,
     ) -> None:
         self.peephole = peephole
         self.coupled_gates = coupled_gates
@@ -125,7 +131,12 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         self.gate_activation = gate_activation
         self.cell_activation = cell_activation
         self.output_activation = output_activation
+        self.proj_size = proj_size
         check_layer_options(self, LSTM_OPTIONS)
+        if proj_size and proj_size >= checked_size(hidden_size, "hidden_size"):
+            raise ValueError(
+                f"proj_size must be less than hidden_size, which is {hidden_size}, got {proj_size}."
+            )
         super().__init__(
             input_size,
             hidden_size,
@@ -145,6 +156,10 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         if self.coupled_gates:
             return {"n_gates": 3, "input_bias": -forget_bias}
         return {"n_gates": 4, "forget_bias": forget_bias}
+
+    @property
+    def _hidden_width(self) -> int:
+        return self.proj_size or self.hidden_size
 
     def _shown_options(self) -> dict[str, Any]:
         return unusual_options(self, LSTM_OPTIONS)

@@ -77,6 +77,16 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         )
         self._live = LiveParameters(self._stack, flat)
 
+    @property
+    def _hidden_width(self) -> int:
+        """Width of h: with a projection less than the number of hidden units."""
+        return self.hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """Number of features of y."""
+        return self._n_directions * self._hidden_width
+
     def _options(self) -> dict[str, Any]:
         """Return the cell as the core takes it."""
         raise NotImplementedError
@@ -275,11 +285,16 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         self, state: Any, name: str, n_sequences: int, *, optional: bool = False
     ) -> tuple[Array | None, ...]:
         """Return the arrays of a state, of the dtype of the layer, or None in their places."""
-        n_states, dtype = self.num_layers * self._n_directions, np.dtype(self.dtype)
-        shape = n_states, n_sequences, self.hidden_size
+        shapes, dtype = self._state_shapes(n_sequences), np.dtype(self.dtype)
         if self._has_cell_state:
-            return checked_state(state, name, shape, dtype, optional=optional)
-        return (None if state is None else checked_part(state, name, shape, dtype),)
+            return checked_state(state, name, shapes, dtype, optional=optional)
+        return (None if state is None else checked_part(state, name, shapes[0], dtype),)
+
+    def _state_shapes(self, n_sequences: int) -> list[tuple[int, int, int]]:
+        """Return the shapes of the arrays of a state: of h, and of c where there is one."""
+        sizes = [self._hidden_width, self.hidden_size][: 2 if self._has_cell_state else 1]
+        n_states = self.num_layers * self._n_directions
+        return [(n_states, n_sequences, size) for size in sizes]
 
     def _split(self, state: Any) -> tuple[Any, Any]:
         """Return h and c of a state as they are."""
@@ -303,8 +318,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         """Return gradients of the output, and of h and c in the end, as the core takes them."""
         rows = None
         if dy is not None:
-            width = self._n_directions * self.hidden_size
-            rows = batch.rows_like(dy, np.dtype(self.dtype), width, "dy")
+            rows = batch.rows_like(dy, np.dtype(self.dtype), self.output_size, "dy")
         parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         return rows, *self._packed(batch, parts)
 

@@ -23,7 +23,6 @@ class SteppingLayer(Generic[State]):
     _has_cell_state: ClassVar[bool]
 
     input_size: int
-    hidden_size: int
     num_layers: int
     bidirectional: bool
     dtype: str
@@ -97,12 +96,12 @@ class SteppingLayer(Generic[State]):
         x_t = as_numbers(x_t, "x_t")
         if x_t.ndim != 2 or x_t.shape[1] != self.input_size:
             raise ValueError(f"x_t must have the shape (N, {self.input_size}), got {x_t.shape}.")
-        shape = self.num_layers, len(x_t), self.hidden_size
+        shapes = self._state_shapes(len(x_t))
         parts = self._parts(state, "state", len(x_t))
         if state is None:
-            parts = tuple(np.zeros(shape, self.dtype) for _ in parts)
+            parts = tuple(np.zeros(shape, self.dtype) for shape in shapes)
         if out is None:
-            targets: list[Any] = [np.empty(shape, self.dtype) for _ in parts]
+            targets: list[Any] = [np.empty(shape, self.dtype) for shape in shapes]
         else:
             targets = list(state_pair(out, "out")) if self._has_cell_state else [out]
         h, c = (*(np.ascontiguousarray(part, self.dtype) for part in parts), None)[:2]
@@ -114,6 +113,9 @@ class SteppingLayer(Generic[State]):
         return h_out[-1] if y_t is None else y_t, self._joined(h_out, c_out)
 
     def _parts(self, state: Any, name: str, n_sequences: int) -> tuple[Array | None, ...]:
+        raise NotImplementedError
+
+    def _state_shapes(self, n_sequences: int) -> list[tuple[int, int, int]]:
         raise NotImplementedError
 
     def _split(self, state: Any) -> tuple[Any, Any]:

@@ -76,8 +76,12 @@ MUTANTS = [
     ("hard sigmoid without ends", "a * (abs(2 * (a * z + b) - 1) < 1)", "a + 0 * z"),
     ("alpha of the scaled tanh missing", "a * np.tanh(b * z)", "np.tanh(b * z)"),
     ("beta of its slope missing", "a * b / np.cosh", "a / np.cosh"),
+    ("not projected", 'm @ w["weight_hr"].T if', 'm[:, : h.shape[1]] if'),
+    ("not projected back", 'whole @ w["weight_hr"] if', 'np.resize(whole, m.shape) if'),
+    ("dW_hr without dy", "= whole.T @ m", "= (whole - dy[rows]).T @ m"),
+    ("dW_hr from c", "= whole.T @ m", "= whole.T @ stash[2]"),
     ("gradients of the last step only", "total[name] += gradient", "total[name] = gradient"),
-    ("dy ignored", "cell, w, stash, dh[:n] + dy[rows], dc[:n]", "cell, w, stash, dh[:n], dc[:n]"),
+    ("dy ignored", "whole = dh[:n] + dy[rows]", "whole = dh[:n]"),
     ("h0 ignored", "h, c = h0.copy(), c0.copy()", "h, c = 0 * h0, c0.copy()"),
     ("dh_n ignored", "dh, dc = dh_n.copy(), dc_n.copy()", "dh, dc = 0 * dh_n, dc_n.copy()"),
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from reference_cells import Cell
 
 SMALL = [
     Case("one-layer", 3, (4,), ragged(0, 4, 5, 1)),
-    Case("three-widths", 3, (2, 4, 1), (4, 4, 2, 0)),
+    Case("widths-that-differ", 3, (3, 5, 4), (4, 4, 2, 0)),
 ]
 
 
@@ -49,11 +49,15 @@ def test_gradients_are_finite_differences(cell: Cell, case: Case) -> None:
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-7, err_msg=name)
 
 
-TORCH = [c for c in CELLS if c.kind in ("rnn", "gru") and c.get("reset_after", True)]
+KNOWN_TO_TORCH = {"relu", "proj_size"}
+TORCH = [c for c in [*CELLS, Cell("lstm")] if dict(c.options).keys() <= KNOWN_TO_TORCH]
 
 
 def torch_module(torch: Any, cell: Cell, n_inputs: int, n_hidden: int) -> Any:
     """torch's layer of the same cell."""
+    if cell.kind == "lstm":
+        proj_size = cell.get("proj_size", 0)
+        return torch.nn.LSTM(n_inputs, n_hidden, proj_size=proj_size, dtype=torch.float64)
     if cell.kind == "gru":
         return torch.nn.GRU(n_inputs, n_hidden, dtype=torch.float64)
     nonlinearity = "relu" if cell.get("relu") else "tanh"
@@ -72,12 +76,19 @@ def test_layer_is_torchs(cell: Cell) -> None:
     module.bias_hh_l0.data.zero_()
     if cell.kind == "gru":
         module.bias_hh_l0.data[-5:] = torch.from_numpy(weights["bias_hn"].copy())
-    x = torch.from_numpy(problem.x.copy()).requires_grad_()
-    h0 = torch.from_numpy(problem.h0[0].copy()).requires_grad_()
+    if "weight_hr" in weights:
+        module.weight_hr_l0.data = torch.from_numpy(weights["weight_hr"].copy())
+    x, h0, c0 = (
+        torch.from_numpy(array.copy()).requires_grad_()
+        for array in (problem.x, problem.h0[0], problem.c0[0])
+    )
     packed = torch.nn.utils.rnn.PackedSequence(x, torch.from_numpy(problem.n_active.copy()))
-    y, h_n = module(packed, h0[None])
+    y, state = module(packed, (h0[None], c0[None]) if cell.has_c else h0[None])
+    h_n, c_n = state if cell.has_c else (state, None)
     total = (y.data * torch.from_numpy(problem.dy)).sum()
     total = total + (h_n[0] * torch.from_numpy(problem.dh_n[0])).sum()
+    if cell.has_c:
+        total = total + (c_n[0] * torch.from_numpy(problem.dc_n[0])).sum()
     total.backward()
     expected = {
         "y": y.data,
@@ -88,6 +99,10 @@ def test_layer_is_torchs(cell: Cell) -> None:
         "dweight_hh_l0": module.weight_hh_l0.grad,
         "dbias_l0": module.bias_ih_l0.grad,
     }
+    if cell.has_c:
+        expected |= {"c_n_l0": c_n[0], "dc0_l0": c0.grad}
+    if "weight_hr" in weights:
+        expected["dweight_hr_l0"] = module.weight_hr_l0.grad
     if cell.kind == "gru":
         expected["dbias_hn_l0"] = module.bias_hh_l0.grad[-5:]
     assert_matches(run_oracle(problem), {k: v.detach().numpy() for k, v in expected.items()}, 1e-13)

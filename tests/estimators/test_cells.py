@@ -17,7 +17,13 @@ from lstmcore import LSTMClassifier, LSTMRegressor
 from lstmcore.cells import GRUCell, LSTMCell, RNNCell
 
 X = ragged_sequences()
-CELLS = ["gru", GRUCell(reset_after=False), "rnn", RNNCell(nonlinearity="relu")]
+CELLS = [
+    "gru",
+    GRUCell(reset_after=False),
+    "rnn",
+    RNNCell(nonlinearity="relu"),
+    LSTMCell(proj_size=3),
+]
 EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)
 
 
@@ -45,7 +51,7 @@ def test_steps_files_and_pickles_give_the_same_bits(cell: Any, tmp_path: Any) ->
     model = estimator("multiclass", cell=cell, hidden_size=(6, 4)).fit(X, targets("multiclass"))
     whole = model.predict_proba(rows)
     state = model.initial_state(N_SAMPLES)
-    assert state.cell == ()
+    assert len(state.cell) == (2 if isinstance(cell, LSTMCell) else 0)
     for t in range(5):
         step, state = model.step(rows[:, t], state, method="predict_proba")
     assert_array_equal(step, whole)
@@ -110,6 +116,24 @@ def test_states_of_an_rnn_obey_the_equation() -> None:
         assert_allclose(states.hidden, np.tanh(z), rtol=1e-10, atol=1e-14)
 
 
+def test_states_of_a_projected_lstm_obey_the_equations() -> None:
+    model = estimator(
+        "binary", cell=LSTMCell(proj_size=2), hidden_size=4, dtype="float64", pooling="max"
+    ).fit(X, targets("binary"))
+    p = model.parameters_
+    assert p["head_weight"].shape == (1, 2)
+    assert model.summary().layers[1].output_shape == ("N", "T", 2)
+    for x, gates in zip(X, model.gates(X), strict=True):
+        h = np.concatenate([np.zeros((1, 2)), gates.hidden])[:-1]
+        c = np.concatenate([np.zeros((1, 4)), gates.cell])[:-1]
+        z = x @ p["weight_ih_l0"].T + h @ p["weight_hh_l0"].T + p["bias_l0"]
+        assert_allclose(gates.forget, logistic(z[:, 4:8]), rtol=1e-12)
+        cell = gates.forget * c + gates.input * gates.candidate
+        assert_allclose(gates.cell, cell, rtol=1e-10, atol=1e-14)
+        projected = (gates.output * np.tanh(cell)) @ p["weight_hr_l0"].T
+        assert_allclose(gates.hidden, projected, rtol=1e-10, atol=1e-14)
+
+
 def test_forget_bias_is_the_first_value() -> None:
     model = LSTMRegressor(
         cell=LSTMCell(forget_bias=3.0), hidden_size=4, learning_rate=1e-9, max_iter=1, tol=None
@@ -143,6 +167,8 @@ def test_warm_start_goes_on_with_the_same_cell_only() -> None:
         (GRUCell, TypeError, "'cell' parameter"),
         (GRUCell(reset_after=1), TypeError, "'reset_after' parameter of GRUCell must be a bool"),
         (RNNCell(nonlinearity="sin"), ValueError, "'nonlinearity' parameter of RNNCell"),
+        (LSTMCell(proj_size=-1), ValueError, "'proj_size' parameter of LSTMCell must be an int"),
+        (LSTMCell(proj_size=64), ValueError, "proj_size is 64, expected less than the hidden size"),
         (LSTMCell(forget_bias=np.inf), ValueError, "'forget_bias' parameter of LSTMCell"),
     ],
     ids=str,

@@ -77,6 +77,8 @@ def every_model() -> dict[str, Any]:
         cell_clip=1.5,
         gate_activation=("hard_sigmoid", 0.25),
     )
+    models["projected"] = fitted("binary", cell=LSTMCell(proj_size=2), hidden_size=(5, 3))
+    models["projected layers"] = layers.LSTM(3, 7, 2, proj_size=5, random_state=0)
     models["GRU layer"] = layers.GRU(3, 7, 2, random_state=0)
     models["GRU layer, reset before"] = layers.GRU(3, 4, reset_after=False, dtype="float64")
     models["RNN layer"] = layers.RNN(3, 7, nonlinearity="relu", random_state=0)
