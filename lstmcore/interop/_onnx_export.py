@@ -126,8 +126,8 @@ def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
         cell,
         _checked_parameters(layer.parameters, dtype),
         layer.num_layers,
-        bidirectional=getattr(layer, "bidirectional", False),
-        residual=getattr(layer, "residual", False),
+        bidirectional=layer.bidirectional,
+        residual=layer.residual,
     )
     n_states = stack.n_layers * stack.n_directions
     parts = ("h", "c") if cell["kind"] == "lstm" else ("h",)
@@ -160,8 +160,8 @@ def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
         spec.cell,
         parameters,
         len(spec.hidden_sizes),
-        bidirectional=getattr(spec, "bidirectional", False),
-        residual=getattr(spec, "residual", False),
+        bidirectional=spec.bidirectional,
+        residual=spec.residual,
     )
     outputs = recurrent_layers(g, batch, stack, None, dtype)
     if spec.pooling == "attention":

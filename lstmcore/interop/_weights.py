@@ -141,7 +141,7 @@ def direction_names(n_layers: int, *, bidirectional: bool) -> list[list[str]]:
 
 def directions_of(layer: RecurrentLayer[Any]) -> list[list[str]]:
     """Return the same of a layer."""
-    return direction_names(layer.num_layers, bidirectional=getattr(layer, "bidirectional", False))
+    return direction_names(layer.num_layers, bidirectional=layer.bidirectional)
 
 
 def direction_arrays(parameters: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
@@ -206,7 +206,7 @@ def checked_layer(layer: Any, library: str) -> RecurrentLayer[Any]:
     """Return a layer of ours, which another library has too."""
     if not isinstance(layer, RecurrentLayer):
         raise TypeError(f"layer must be a layer of lstmcore.layers, got {type(layer).__name__}.")
-    if getattr(layer, "residual", False):
+    if layer.residual:
         raise NotImplementedError(f"residual=True: {library} has no such layer.")
     return layer
 

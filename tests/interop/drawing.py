@@ -21,6 +21,8 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gru, reset before": (GRU, {"reset_after": False}),
     "rnn": (RNN, {"nonlinearity": "tanh"}),
     "rnn, relu": (RNN, {"nonlinearity": "relu"}),
+    "lstm, both": (LSTM, {"bidirectional": True}),
+    "gru, both": (GRU, {"bidirectional": True}),
 }
 
 
@@ -85,8 +87,10 @@ def drawn(shape: tuple[int, int, int], dtype: Any = "float32", kind: str = "lstm
 def state_of(layer: Any, n_sequences: int, dtype: Any = "float32") -> Any:
     """A random state: h and c, or h alone."""
     rng = np.random.default_rng(n_sequences)
-    size = (layer.num_layers, n_sequences, layer.hidden_size)
-    parts = tuple(rng.normal(size=size).astype(dtype) for _ in "hc")
+    shapes = [
+        part.shape for part in parts_of(layer([np.zeros((0, layer.input_size))] * n_sequences)[1])
+    ]
+    parts = tuple(rng.normal(size=shape).astype(dtype) for shape in shapes)
     return parts if isinstance(layer, LSTM) else parts[0]
 
 

@@ -37,6 +37,8 @@ def stacked(
     _, settings = KINDS[kind]
     if "nonlinearity" in settings:
         settings = {"activation": settings["nonlinearity"]}
+    settings = dict(settings)
+    both = settings.pop("bidirectional", False)
     scale = SCALES.get(kind, 0.5)
     for level in range(shape[2]):
         layer = classes[kind[0]](
@@ -46,7 +48,9 @@ def stacked(
             dtype=dtype,
             **(settings | options),
         )
-        layer.build((None, None, shape[1] if level else shape[0]))
+        if both:
+            layer = keras.layers.Bidirectional(layer)
+        layer.build((None, None, (1 + both) * shape[1] if level else shape[0]))
         layer.set_weights([scale * rng.normal(size=w.shape) for w in layer.get_weights()])
         layers.append(layer)
     return layers
@@ -57,7 +61,10 @@ def run(layers: list[Any], x: np.ndarray) -> list[np.ndarray]:
     states = []
     for layer in layers:
         x, *state = layer(x)
-        states.append([keras.ops.convert_to_numpy(part) for part in state])
+        state = [keras.ops.convert_to_numpy(part) for part in state]
+        # Those of the direction that runs forward come first.
+        ways = 2 if isinstance(layer, keras.layers.Bidirectional) else 1
+        states += [state[: len(state) // ways], state[len(state) // ways :]][:ways]
     parts = (np.stack(parts) for parts in zip(*states, strict=True))
     return [keras.ops.convert_to_numpy(x), *parts]
 
@@ -145,6 +152,7 @@ def test_what_keras_has_not_is_named() -> None:
         ({"coupled_gates": True}, "coupled_gates=True: Keras has no such cell"),
         ({"output_activation": "relu"}, "Keras has one activation for both"),
         ({"gate_activation": "hard_sigmoid"}, "Keras has no such activation"),
+        ({"residual": True}, "residual=True: Keras has no such layer"),
     ):
         with pytest.raises(NotImplementedError, match=message):
             to_keras_weights(LSTM(3, 4, **options))
@@ -157,6 +165,8 @@ def test_what_is_no_built_lstm() -> None:
         from_keras([keras.layers.Dense(3)])
     with pytest.raises(ValueError, match=r"layers\[1\] is another kind of layer"):
         from_keras([*stacked((3, 4, 1)), *stacked((4, 4, 1), kind="gru")])
+    with pytest.raises(ValueError, match=r"layers\[1\] is another kind of layer"):
+        from_keras([*stacked((3, 4, 1)), *stacked((4, 4, 1), kind="lstm, both")])
     with pytest.raises(NotImplementedError, match="activation='selu'"):
         from_keras(keras.layers.SimpleRNN(3, activation="selu"))
     with pytest.raises(NotImplementedError, match="layers has merge_mode='sum'"):

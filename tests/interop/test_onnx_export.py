@@ -82,7 +82,7 @@ def check_layer(
     y, expected_state = layer(sequences, state)
     for got, want in zip(after, parts_of(expected_state), strict=True):
         assert_close(got, want)
-    assert Y.shape == (len(lengths), max(lengths, default=0), shape[1])
+    assert Y.shape == (len(lengths), max(lengths, default=0), (1 + layer.bidirectional) * shape[1])
     for row, expected in zip(Y, y, strict=True):
         assert_close(row[: len(expected)], expected)
         assert not row[len(expected) :].any()

@@ -36,6 +36,8 @@ def module(
     options = {"batch_first": True, **options}
     if "rnn" in kind:
         options["nonlinearity"] = "relu" if "relu" in kind else "tanh"
+    if "both" in kind:
+        options["bidirectional"] = True
     cls = getattr(torch.nn, kind[:4].strip(",").upper())
     made = cls(*shape, dtype=getattr(torch, np.dtype(dtype).name), **options)
     for values in made.parameters():
@@ -127,6 +129,8 @@ def test_a_cell_with_relu() -> None:
 def test_what_torch_has_not_is_named() -> None:
     with pytest.raises(NotImplementedError, match="peephole=True: PyTorch has no such cell"):
         to_torch_state_dict(LSTM(3, 4, peephole=True))
+    with pytest.raises(NotImplementedError, match="residual=True: PyTorch has no such layer"):
+        to_torch_state_dict(LSTM(3, 3, 2, residual=True))
 
 
 def test_what_a_layer_has_not_is_named() -> None:
@@ -167,8 +171,9 @@ def bad(**changes: Any) -> dict[str, np.ndarray]:
         (bad(weight_ih_l0=np.ones((16, 3), int)), "weight_ih_l0 must hold real numbers"),
         (bad(weight_ih_l0=np.array(["a"])), "weight_ih_l0 must hold real numbers"),
         (bad(other=np.ones(1)), "such as weight_ih_l0"),
+        (bad(weight_ih_l0_reverse=np.ones((16, 3))), "no weight_hh_l0_reverse"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_bad_states(state: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ValueError, match=message):
