@@ -50,6 +50,8 @@ template <class Scalar>
 class RecurrentLayer {
  public:
   static constexpr Index B = kBlock<Scalar>;
+  // Fewer read the rows of x and h more often; with one, T 50 N 8 H 1536 took 15 % longer to train.
+  static constexpr Index kBlocksAtOnce = 4;
 
   // `with_dx` where backward is asked for dx: packing W_ih for it is spared elsewhere.
   RecurrentLayer(const CellSpec& cell, Index input_size, Index hidden_size, bool with_dx,
@@ -72,8 +74,8 @@ class RecurrentLayer {
   // Memory for a batch; `keep` for BPTT.
   void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
   void reserve_gradients(LayerWorkspace<Scalar>& w, const PackedBatch& batch) const;
-  // Room for the panels of that many blocks: n_blocks for accumulate_gradients, one for each thread
-  // for add_gradients.
+  // Room for the panels of that many blocks: n_blocks for accumulate_gradients, kBlocksAtOnce for
+  // each thread for add_gradients.
   void reserve_sums(LayerGradients<Scalar>& sums, Index n_panels) const;
 
   // States between user layout, h (N, P) and c (N, H), and workspace; null means zeros. Without a

@@ -184,24 +184,34 @@ void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
   const Index columns = n_gradient_columns();
   const Index pieces = std::min<Index>(workers.size(), n_blocks_);
   workers.each(pieces, [&](Index piece) {
-    const Index end = n_blocks_ * (piece + 1) / pieces;
-    for (Index block = n_blocks_ * piece / pieces; block < end; ++block) {
-      for (std::size_t k = 0; k < n_sums(); ++k) {
-        Scalar* panel = scratch.panels[k].data() + piece * panel_size(k);
+    const Index piece_end = n_blocks_ * (piece + 1) / pieces;
+    const Index first_panel = piece * kBlocksAtOnce;
+    for (Index first = n_blocks_ * piece / pieces; first < piece_end; first += kBlocksAtOnce) {
+      const Index last = std::min(first + kBlocksAtOnce, piece_end);
+      // body(number of the sum, block, its panel)
+      const auto each_panel = [&](auto&& body) {
+        for (std::size_t k = 0; k < n_sums(); ++k) {
+          Scalar* panel = scratch.panels[k].data() + first_panel * panel_size(k);
+          for (Index block = first; block < last; ++block, panel += panel_size(k)) {
+            body(k, block, panel);
+          }
+        }
+      };
+      each_panel([&](std::size_t k, Index block, Scalar* panel) {
         if (begins) {
           std::fill_n(panel, panel_size(k), Scalar{0});
         } else {
           pack_panel(k, gradient, block, panel);
         }
-      }
+      });
       for (Index t_end = batch.n_steps(); t_end > 0;) {
         const Steps steps = steps_before(batch, t_end);
-        accumulate_range(batch, steps, x, w, {block, block + 1, 0, columns}, scratch, piece);
+        accumulate_range(batch, steps, x, w, {first, last, 0, columns}, scratch, first_panel);
         t_end = steps.begin;
       }
-      for (std::size_t k = 0; k < n_sums(); ++k) {
-        unpack_panel(k, scratch.panels[k].data() + piece * panel_size(k), block, gradient);
-      }
+      each_panel([&](std::size_t k, Index block, const Scalar* panel) {
+        unpack_panel(k, panel, block, gradient);
+      });
     }
   });
 }

@@ -43,7 +43,8 @@ template <class Scalar>
 void RecurrentStack<Scalar>::reserve_sums(StackGradients<Scalar>& sums, int n_threads) const {
   sums.layers.resize(layers_.size());
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    layers_[l].reserve_sums(sums.layers[l], sums_directly() ? n_threads : layers_[l].n_blocks());
+    const Index at_once = n_threads * RecurrentLayer<Scalar>::kBlocksAtOnce;
+    layers_[l].reserve_sums(sums.layers[l], sums_directly() ? at_once : layers_[l].n_blocks());
   }
 }
 
