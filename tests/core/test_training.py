@@ -125,7 +125,7 @@ def test_curve_is_torchs() -> None:
     start, epochs = draw_parameters(spec, np.float32), epochs_of(6, 8)
     *_, curve = train(spec.trainer(np.float32), start, data, epochs, learning_rate=0.02)
 
-    [weights], head_weight, head_bias = spec.oracle.split(start)
+    [weights], _, head_weight, head_bias, _ = spec.oracle.split(start)
     lstm, head = torch.nn.LSTM(4, 12, batch_first=True), torch.nn.Linear(12, 3)
     values = (*weights, head_weight, head_bias, np.zeros(48))
     names = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, head.weight, head.bias)
