@@ -30,6 +30,7 @@ struct CellForward {
   Index rows;
   Index block_begin, block_end;
   Index input_size, recurrent_size;  // the two parts of k
+  Index half_block = -1;             // the last block, where its second half is but padding
   const Scalar* x;                   // (rows, I), row stride x_stride; or null, and then
   Index x_stride;
   Scalar* start;  // [block][row][G][B]: b + x_t W_ih^T, computed before; may be `gates`
@@ -90,6 +91,7 @@ struct PanelGemm {
   const Scalar* a;
   Index a_row_stride, a_block_stride;
   Index n_k_blocks, k_block;
+  Index k_units;         // of every B columns of the last of these blocks so many count; 0: all do
   const Scalar* panels;  // [panel][n_k_blocks * k_block][4][B], the last panel [..][n % 4][B]
   Index panel_stride;    // from one panel to the next
   Index n_output_blocks;
@@ -113,8 +115,9 @@ struct OuterAccumulate {
   const Scalar* b;
   Index b_row_stride;
   Index b_panel_stride;
-  Index n_blocks;  // width / B, 1 to 4
-  Scalar* c;       // row stride n_blocks * B
+  Index n_blocks;         // width / B, 1 to 4
+  Index half_panel = -1;  // the panel where the second half of every block is left out
+  Scalar* c;              // row stride n_blocks * B
   Index c_panel_stride;
 };
 

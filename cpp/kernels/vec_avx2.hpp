@@ -21,6 +21,8 @@ struct VecFloat32 {
 
   __m256 reg;
 
+  using Half = VecFloat32;  // of a block
+
   static VecFloat32 load(const float* p) noexcept { return {_mm256_loadu_ps(p)}; }
   static VecFloat32 set1(float x) noexcept { return {_mm256_set1_ps(x)}; }
   void store(float* p) const noexcept { _mm256_storeu_ps(p, reg); }
@@ -64,6 +66,8 @@ struct VecFloat64 {
   static constexpr int kGemmBlocks = 1;
 
   __m256d reg;
+
+  using Half = VecFloat64;
 
   static VecFloat64 load(const double* p) noexcept { return {_mm256_loadu_pd(p)}; }
   static VecFloat64 set1(double x) noexcept { return {_mm256_set1_pd(x)}; }

@@ -15,6 +15,31 @@
 namespace lstmcore {
 namespace {
 
+// Half a block, for units that fill no more.
+struct HalfFloat32 {
+  using Scalar = float;
+  static constexpr Index kLanes = 8;
+  __m256 reg;
+
+  static HalfFloat32 load(const float* p) noexcept { return {_mm256_loadu_ps(p)}; }
+  static HalfFloat32 set1(float x) noexcept { return {_mm256_set1_ps(x)}; }
+  void store(float* p) const noexcept { _mm256_storeu_ps(p, reg); }
+  using V = HalfFloat32;
+  static V fma(V a, V b, V c) noexcept { return {_mm256_fmadd_ps(a.reg, b.reg, c.reg)}; }
+};
+
+struct HalfFloat64 {
+  using Scalar = double;
+  static constexpr Index kLanes = 4;
+  __m256d reg;
+
+  static HalfFloat64 load(const double* p) noexcept { return {_mm256_loadu_pd(p)}; }
+  static HalfFloat64 set1(double x) noexcept { return {_mm256_set1_pd(x)}; }
+  void store(double* p) const noexcept { _mm256_storeu_pd(p, reg); }
+  using V = HalfFloat64;
+  static V fma(V a, V b, V c) noexcept { return {_mm256_fmadd_pd(a.reg, b.reg, c.reg)}; }
+};
+
 struct VecFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 16;
@@ -26,6 +51,8 @@ struct VecFloat32 {
 
   __m512 reg;
 
+  using Half = HalfFloat32;
+  static VecFloat32 widen(Half a) noexcept { return {_mm512_zextps256_ps512(a.reg)}; }
   static VecFloat32 load(const float* p) noexcept { return {_mm512_loadu_ps(p)}; }
   static VecFloat32 set1(float x) noexcept { return {_mm512_set1_ps(x)}; }
   void store(float* p) const noexcept { _mm512_storeu_ps(p, reg); }
@@ -70,6 +97,8 @@ struct VecFloat64 {
 
   __m512d reg;
 
+  using Half = HalfFloat64;
+  static VecFloat64 widen(Half a) noexcept { return {_mm512_zextpd256_pd512(a.reg)}; }
   static VecFloat64 load(const double* p) noexcept { return {_mm512_loadu_pd(p)}; }
   static VecFloat64 set1(double x) noexcept { return {_mm512_set1_pd(x)}; }
   void store(double* p) const noexcept { _mm512_storeu_pd(p, reg); }

@@ -20,6 +20,7 @@ struct PlainVec {
   static constexpr Index kTransposeTile = 1;
   static constexpr int kGemmBlocks = 1;
 
+  using Half = PlainVec;  // of a block
   Scalar lane[kLanesV];
 
   template <class F>

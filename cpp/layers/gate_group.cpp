@@ -104,6 +104,7 @@ void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
   step.recurrent_size = recurrent_size_;
   step.panels = forward_panels_.data();
   step.bias = bias_.data();
+  if (half_block()) step.half_block = n_blocks_ - 1;
 }
 
 template <class Scalar>
@@ -118,6 +119,7 @@ PanelGemm<Scalar> GateGroup<Scalar>::product(const GroupWorkspace<Scalar>& w, In
   product.a_block_stride = n_rows * width;
   product.n_k_blocks = n_blocks_;
   product.k_block = n_gates * B;
+  product.k_units = hidden_size_ % B;
   product.panel_stride = n_blocks_ * product.k_block * 4 * B;
   product.c_panel_stride = 4 * B;
   return product;
@@ -167,6 +169,7 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
     product.a_row_stride = a.stride;
     product.a_rows = a.rows;
     product.n_panels = range.block_end - range.block_begin;
+    if (half_block()) product.half_panel = n_blocks_ - 1 - range.block_begin;
     product.b_row_stride = shape_.n_gates * B;
     product.b_panel_stride = n_rows * product.b_row_stride;
     product.b = w.gates.data() + range.block_begin * product.b_panel_stride +

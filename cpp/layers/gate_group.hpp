@@ -79,6 +79,8 @@ class GateGroup {
                      Scalar* panel) const noexcept;
 
  private:
+  // Whether padding is half of the last block or more.
+  bool half_block() const noexcept { return n_blocks_ * B - hidden_size_ >= B / 2; }
   // Where the columns of the hidden units and of the bias begin in a panel of gradients.
   Index hidden_part() const noexcept { return input_size_ * shape_.n_input() * B; }
   Index bias_part() const noexcept {
