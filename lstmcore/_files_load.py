@@ -67,12 +67,16 @@ _LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, Option]] = {
 }
 _STACK_OPTIONS = {name: Option(False, boolean(), bool) for name in ("bidirectional", "residual")}
 
+# Those that every file of their layer has.
+_EVER_SINCE = {"reset_after", "nonlinearity"}
+
 
 def _restore_layer(cls: type[RecurrentLayer[Any]], record: dict[str, Any]) -> Any:
     names = ("input_size", "hidden_size", "num_layers")
     options = _LAYER_OPTIONS[cls] | _STACK_OPTIONS
     # What a file does not have was not yet an option when it was written.
-    missing = {name: o.default for name, o in options.items() if name not in record}
+    later = {name: o.default for name, o in options.items() if name not in _EVER_SINCE}
+    missing = {name: default for name, default in later.items() if name not in record}
     record = record | missing
     values = record.get("_live")
     require(

@@ -244,6 +244,11 @@ class Fitting(CallbackSupportMixin, SampleFitting):
         sizes = (
             self.hidden_size if isinstance(self.hidden_size, (tuple, list)) else [self.hidden_size]
         )
+        if self.residual and len(set(sizes)) > 1:
+            raise ValueError(
+                f"hidden_size is {self.hidden_size}: with residual=True all layers must "
+                "have the same size, as what a layer reads is added to what it puts out."
+            )
         return NetworkSpec(
             input_size=samples.data.sequences.n_features,
             hidden_sizes=tuple(map(int, sizes)),
