@@ -108,6 +108,21 @@ void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
 }
 
 template <class Scalar>
+void GateGroup<Scalar>::forward(CellForward<Scalar> step, bool descending) const noexcept {
+  if (!descending) {
+    functions().forward(step);
+    return;
+  }
+  const Index blocks = std::max(1, 4 / shape_.n_gates);  // that a tile of few rows has
+  const Index begin = step.block_begin;
+  while (step.block_end > begin) {
+    step.block_begin = std::max(begin, step.block_end - blocks);
+    functions().forward(step);
+    step.block_end = step.block_begin;
+  }
+}
+
+template <class Scalar>
 PanelGemm<Scalar> GateGroup<Scalar>::product(const GroupWorkspace<Scalar>& w, Index n_rows,
                                              Index row, Index rows, int first_gate,
                                              int n_gates) const noexcept {

@@ -53,6 +53,9 @@ class GateGroup {
 
   // The weights of a step.
   void set_weights(CellForward<Scalar>& step) const noexcept;
+  // A step, from the first hidden block to the last, or the other way round. Where weights are
+  // larger than a cache, whoever turns at each step finds there what he has read last.
+  void forward(CellForward<Scalar> step, bool descending) const noexcept;
 
   // c (rows, P or I padded to B) = or += the gate gradients of `rows` rows from `row` on times
   // W_hh, of which the output blocks [block_begin, block_end), the first a multiple of 4; times

@@ -120,7 +120,7 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
                              CellForward<Scalar> part = step;
                              part.block_begin = begin;
                              part.block_end = end;
-                             groups_[group].functions().forward(part);
+                             groups_[group].forward(part, t % 2 == 1);
                            });
       }
       if (projection_) {
