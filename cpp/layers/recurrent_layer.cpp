@@ -182,6 +182,7 @@ void RecurrentLayer<Scalar>::project(const PackedBatch& batch, LayerWorkspace<Sc
                                      Index n_begin, Index n_end, Index block_begin,
                                      Index block_end) const noexcept {
   const Index row = w.keeps_history ? batch.offset(t) + n_begin : n_begin;
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): asked for only where there is one.
   projection_->forward(w.m.data() + row * padded_hidden_size(),
                        w.h.data() + (batch.history_row(t) + n_begin) * padded_output_size(),
                        std::min(n_end, batch.n_active(t)) - n_begin, block_begin, block_end);
@@ -208,6 +209,7 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::project_back(const PackedBatch& batch, LayerWorkspace<Scalar>& w,
                                           Index t, Index n_begin, Index n_end, Index block_begin,
                                           Index block_end) const noexcept {
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): asked for only where there is one.
   projection_->backward(w.dwhole.data() + (batch.offset(t) + n_begin) * padded_output_size(),
                         w.dm.data() + n_begin * padded_hidden_size(),
                         std::min(n_end, batch.n_active(t)) - n_begin, block_begin, block_end);
