@@ -24,7 +24,7 @@ BAD_PARAMETERS = [
     ("dropout", -0.1, ValueError),
     ("dropout", float("nan"), ValueError),
     ("dropout", "much", TypeError),
-    ("pooling", "attention", ValueError),
+    ("pooling", "median", ValueError),
     ("pooling", None, TypeError),
     ("solver", "lbfgs", ValueError),
     ("solver", 3, TypeError),

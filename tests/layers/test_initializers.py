@@ -72,8 +72,8 @@ def test_layout_as_a_mapping() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="an array called 'peephole_l0', for which there is no"):
-        initial_parameters([("peephole_l0", (3,), 0)], seed=0, dtype="float32")
+    with pytest.raises(ValueError, match="an array called 'secret_l0', for which there is no"):
+        initial_parameters([("secret_l0", (3,), 0)], seed=0, dtype="float32")
 
 
 def test_bits_are_fixed() -> None:
