@@ -60,8 +60,6 @@ VARIANTS: dict[str, Variant] = {
     "coupled": Variant("LSTM", "f = 1 - i, three products", {"coupled_gates": True}),
     "clipped": Variant("LSTM", "c is held within bounds", {"cell_clip": 3.0}),
     "projected": Variant("LSTM", "h has half as many units", {"proj_size": 64}, {"proj_size": 64}),
-    "layer-norm": Variant("LSTM", "sums and c normalised", {"layer_norm": True}),
-    "zoneout": Variant("LSTM", "by its expectation", {"zoneout_hidden": 0.1, "zoneout_cell": 0.1}),
     "bidirectional": Variant(
         "LSTM", "both directions", {"bidirectional": True}, {"bidirectional": True}
     ),
