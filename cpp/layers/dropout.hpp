@@ -18,7 +18,7 @@ struct Dropout {
   static std::uint64_t make_key(std::uint64_t seed, std::uint64_t epoch) noexcept {
     return mix64(seed ^ mix64(epoch));
   }
-  bool active() const noexcept { return rate > 0.0; }
+  bool active() const noexcept { return rate > 0.0 && samples != nullptr; }
 
   // For a part of the batch that begins with sequence `first`.
   Dropout of_part(Index first) const noexcept {
@@ -31,6 +31,7 @@ struct Dropout {
              Scalar* to) const noexcept {
     const auto threshold = static_cast<std::uint64_t>(rate * 4294967296.0);
     const auto scale = static_cast<Scalar>(1.0 / (1.0 - rate));
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who applies masks is active.
     const auto sample = static_cast<std::uint64_t>(samples[n]);
     for (Index j = 0; j < n_units; j += 4) {
       const Philox random = philox4x32(
