@@ -69,6 +69,20 @@ SHAPES = [
 ]
 
 
+def split_layers(flat: Array, shapes: list[dict[str, tuple[int, ...]]]) -> list[Weights]:
+    """The arrays of each layer, of these names and shapes, in a flat vector: views."""
+    layers, start = [], 0
+    for shapes_of_layer in shapes:
+        layer = {}
+        for name, shape in shapes_of_layer.items():
+            size = int(np.prod(shape))
+            layer[name] = flat[start : start + size].reshape(shape)
+            start += size
+        layers.append(layer)
+    assert start == len(flat)
+    return layers
+
+
 @dataclass(frozen=True)
 class Problem:
     """Data of one dtype drawn for a cell and a shape, gradients from above included."""
@@ -95,16 +109,7 @@ class Problem:
 
     def split(self, flat: Array) -> list[Weights]:
         """The arrays of each layer in a flat vector: views."""
-        layers, start = [], 0
-        for shapes in self.shapes:
-            layer = {}
-            for name, shape in shapes.items():
-                size = int(np.prod(shape))
-                layer[name] = flat[start : start + size].reshape(shape)
-                start += size
-            layers.append(layer)
-        assert start == len(flat)
-        return layers
+        return split_layers(flat, self.shapes)
 
 
 def draw(cell: Cell, case: Case, dtype: Any = np.float64, seed: int = 0) -> Problem:

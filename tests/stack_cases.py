@@ -10,7 +10,7 @@ import numpy as np
 import reference
 import reference_stacks
 from cases import Case, Results
-from cell_cases import CELLS
+from cell_cases import CELLS, split_layers
 from reference import Array
 from reference_cells import Cell, Weights
 from reference_stacks import Connections
@@ -45,16 +45,8 @@ class StackProblem:
 
     def split(self, flat: Array) -> list[Weights]:
         """The arrays of each layer in a flat vector: views."""
-        layers, start = [], 0
-        for sizes in self.connections.sizes(self.case.input_size, self.case.hidden_sizes):
-            layer = {}
-            for name, shape in self.cell.arrays(*sizes).items():
-                size = int(np.prod(shape))
-                layer[name] = flat[start : start + size].reshape(shape)
-                start += size
-            layers.append(layer)
-        assert start == len(flat)
-        return layers
+        sizes = self.connections.sizes(self.case.input_size, self.case.hidden_sizes)
+        return split_layers(flat, [self.cell.arrays(*pair) for pair in sizes])
 
 
 def draw(
