@@ -22,7 +22,7 @@ struct Dropout {
 
   // For a part of the batch that begins with sequence `first`.
   Dropout of_part(Index first) const noexcept {
-    return {rate, key, active() ? samples + first : nullptr};
+    return {rate, key, samples == nullptr ? nullptr : samples + first};
   }
 
   // to[j] = from[j] * mask / (1 - rate) for the units of sequence n at step t. `from` may be `to`.
