@@ -134,6 +134,19 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         one more input that is 1 where the value is missing. Scale X to a mean of 0, for instance
         by `SequenceScaler`, which leaves NaN alone: 0 is then the mean. A feature that missed
         nothing in `fit` must miss nothing in `predict`.
+    tbptt_steps : int or None, default=None
+        Truncated backpropagation through time [1]_: the gradient of the states goes back through
+        at most this many steps. Each sequence is cut into windows of so many steps, counted back
+        from its end, and what a window begins with counts as given. Memory is bounded by the
+        window, and with `pooling` "last" a long sequence costs one pass forward and one window
+        back. None goes back through all steps, and so does a window as long as a sequence. Not for
+        `pooling` "attention", `embedding_size`, `bidirectional` or `residual`.
+    memory : {"all", "recompute"}, default="all"
+        What a step of the solver keeps. "all" keeps the gates of every step of the sequences that
+        are worked on; "recompute" keeps the states at some steps and makes the gates again:
+        memory grows with the square root of the length in place of the length, a step takes about
+        a third longer, and every bit of the result is the same. For the networks that take
+        `tbptt_steps`, but not together with it.
     warm_start : bool, default=False
         With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
         two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
@@ -246,6 +259,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         validation_scoring: Any = "loss",
         n_timesteps: int = 1,
         missing: str = "error",
+        tbptt_steps: int | None = None,
+        memory: str = "all",
         warm_start: bool = False,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
@@ -278,6 +293,8 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
             validation_scoring=validation_scoring,
             n_timesteps=n_timesteps,
             missing=missing,
+            tbptt_steps=tbptt_steps,
+            memory=memory,
             warm_start=warm_start,
             random_state=random_state,
             n_jobs=n_jobs,

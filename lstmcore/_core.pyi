@@ -158,6 +158,9 @@ class NetworkFloat32:
         *,
         apply_link: bool,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def pool_steps(
+        self, h: NDArray[np.float32], pooled: NDArray[np.float32], n_steps: int
+    ) -> NDArray[np.float32]: ...
     def state_gradient_norms(
         self,
         x: NDArray[np.float32],
@@ -191,6 +194,8 @@ class TrainerFloat32:
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         max_grad_norm: float = ...,
+        tbptt_steps: int = 0,
+        recompute: bool = False,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...
@@ -354,6 +359,9 @@ class NetworkFloat64:
         *,
         apply_link: bool,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def pool_steps(
+        self, h: NDArray[np.float64], pooled: NDArray[np.float64], n_steps: int
+    ) -> NDArray[np.float64]: ...
     def state_gradient_norms(
         self,
         x: NDArray[np.float64],
@@ -387,6 +395,8 @@ class TrainerFloat64:
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         max_grad_norm: float = ...,
+        tbptt_steps: int = 0,
+        recompute: bool = False,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...

@@ -64,6 +64,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         "validation_scoring": _parameters.scoring("loss"),
         "n_timesteps": _parameters.integer(1),
         "missing": _parameters.choice("error", "mask"),
+        "tbptt_steps": _parameters.optional(_parameters.integer(1)),
+        "memory": _parameters.choice("all", "recompute"),
         "warm_start": _parameters.boolean(),
         "random_state": _parameters.random_source(),
         "n_jobs": _parameters.job_count(),
@@ -99,6 +101,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         validation_scoring: Any = "loss",
         n_timesteps: int = 1,
         missing: str = "error",
+        tbptt_steps: int | None = None,
+        memory: str = "all",
         warm_start: bool = False,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
@@ -130,6 +134,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         self.validation_scoring = validation_scoring
         self.n_timesteps = n_timesteps
         self.missing = missing
+        self.tbptt_steps = tbptt_steps
+        self.memory = memory
         self.warm_start = warm_start
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -162,7 +168,8 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
     def _outputs_of(self, sequences: Sequences, *, apply_link: bool) -> FloatArray:
         return predict(
             self._spec,
-            self._cache.get(self._spec, self.coefs_),
+            self._cache,
+            self.coefs_,
             sequences,
             apply_link=apply_link,
             n_threads=resolve_threads(self.n_jobs),

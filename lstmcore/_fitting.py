@@ -265,12 +265,33 @@ class Fitting(CallbackSupportMixin, SampleFitting):
 
     def _training_plan(self, loss: str) -> TrainingPlan:
         clipping = np.inf if self.max_grad_norm is None else float(self.max_grad_norm)
+        if self.tbptt_steps is not None and self.memory != "all":
+            raise ValueError(
+                f"memory must be 'all' with tbptt_steps, got {self.memory!r}: truncated "
+                "backpropagation keeps no more than a window anyway."
+            )
+        in_windows = self.tbptt_steps is not None or self.memory != "all"
+        needs_all_steps = (
+            self.pooling == "attention"
+            or self.embedding_size is not None
+            or self.bidirectional
+            or self.residual
+        )
+        if in_windows and needs_all_steps:
+            raise ValueError(
+                "tbptt_steps and memory='recompute' cannot be used with pooling='attention', "
+                "embedding_size, bidirectional=True or residual=True, got "
+                f"pooling={self.pooling!r}, embedding_size={self.embedding_size!r}, "
+                f"bidirectional={self.bidirectional!r} and residual={self.residual!r}."
+            )
         return TrainingPlan(
             settings={
                 "loss": loss,
                 "solver": self.solver,
                 "weight_decay": float(self.weight_decay),
                 "max_grad_norm": clipping,
+                "tbptt_steps": 0 if self.tbptt_steps is None else int(self.tbptt_steps),
+                "recompute": self.memory == "recompute",
             },
             schedule=Schedule(
                 self.learning_rate_schedule,

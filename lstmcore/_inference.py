@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lstmcore._network import FloatArray, IndexArray, NetworkSpec
+    from lstmcore._network import FloatArray, IndexArray, NetworkCache, NetworkSpec
     from lstmcore._sequences import Sequences
 
 # A batch ends after about this many rows: wide enough to keep all threads busy, and its memory
 # does not grow with the number of sequences.
 _BATCH_ROWS = 2**15
+# A longer sequence goes through the network in pieces of so many steps, with the states carried.
+_PIECE_ROWS = 2**15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +105,15 @@ def record_type(kind: str) -> Any:
     return {"lstm": Gates, "gru": GRUGates, "rnn": RNNStates}[kind]
 
 
-def batches_of(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
-    """Yield packed batches, the longest sequences first: (x, n_active, samples)."""
+def batches_of(
+    sequences: Sequences, chosen: IndexArray | None = None
+) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
+    """Yield packed batches of all or some, the longest first: (x, n_active, samples)."""
     values, starts = sequences.values, sequences.starts
     lengths = np.diff(starts)
     order = np.argsort(-lengths, kind="stable")
+    if chosen is not None:
+        order = order[np.isin(order, chosen)]
     # Each sequence counts for one row at least, so that empty ones fill batches too.
     ends = np.cumsum(np.maximum(lengths[order], 1))
     cuts = np.flatnonzero(np.diff(ends // _BATCH_ROWS)) + 1
@@ -116,16 +122,27 @@ def batches_of(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, I
 
 
 def predict(
-    spec: NetworkSpec, network: Any, sequences: Sequences, *, apply_link: bool, n_threads: int
+    spec: NetworkSpec,
+    cache: NetworkCache,
+    parameters: FloatArray,
+    sequences: Sequences,
+    *,
+    apply_link: bool,
+    n_threads: int,
 ) -> FloatArray:
     """Return the outputs of the network, one row per sequence.
+
+    Sequences of more than 2**15 steps are read piece by piece: of a memory map no more than a piece
+    needs to be in memory.
 
     Parameters
     ----------
     spec : NetworkSpec
         The network.
-    network : object
-        The core network, with its parameters.
+    cache : NetworkCache
+        The core objects that hold its parameters.
+    parameters : ndarray of shape (P,)
+        Its parameters.
     sequences : Sequences
         n sequences.
     apply_link : bool
@@ -141,11 +158,54 @@ def predict(
     outputs = np.empty((sequences.n_samples, spec.n_outputs), spec.dtype)
     if sequences.n_samples == 0:
         return outputs
-    for x, n_active, samples in batches_of(sequences):
+    network = cache.get(spec, parameters)
+    # Attention looks at all steps at once, layers that read from the end begin there, and with
+    # residual connections the last output is not the state that is carried.
+    in_pieces = spec.pooling != "attention" and not spec.bidirectional and not spec.residual
+    is_long = (sequences.lengths > _PIECE_ROWS) & in_pieces
+    for i in np.flatnonzero(is_long):
+        steps = sequences.values[sequences.starts[i] : sequences.starts[i + 1]]
+        stack = cache.get(spec, parameters, "stack")
+        outputs[i] = _predict_long(
+            spec, network, stack, steps, apply_link=apply_link, n_threads=n_threads
+        )
+    short = np.flatnonzero(~is_long)
+    if len(short) == 0:
+        return outputs
+    for x, n_active, samples in batches_of(sequences, short):
         outputs[samples] = network.predict(
             x, n_active, len(samples), apply_link=apply_link, n_threads=n_threads
         )
     return outputs
+
+
+def _predict_long(
+    spec: NetworkSpec,
+    network: Any,
+    stack: Any,
+    steps: FloatArray,
+    *,
+    apply_link: bool,
+    n_threads: int,
+) -> FloatArray:
+    """Return the outputs (K,) for one sequence (T, I), T at least 1."""
+    hidden: Any = None
+    cell: Any = None
+    pooled = np.zeros(spec.output_size, spec.dtype)
+    for begin in range(0, len(steps), _PIECE_ROWS):
+        piece = steps[begin : begin + _PIECE_ROWS].view(np.ndarray)
+        n_active = np.ones(len(piece), np.intp)
+        inputs = layer_inputs(spec, network, piece)
+        y, hidden, cell, _ = stack.forward(
+            inputs, n_active, 1, hidden, cell or None, n_threads=n_threads, keep=False
+        )
+        # The last step of all is left to predict_step, which makes the outputs of it.
+        end = len(piece) - (begin + len(piece) == len(steps))
+        pooled = network.pool_steps(y[:end], pooled, begin)
+    n_steps = np.array([len(steps)], np.intp)
+    outputs, _ = network.predict_step(hidden[-1], pooled[None], n_steps, apply_link=apply_link)
+    result: FloatArray = outputs[0]
+    return result
 
 
 def layer_inputs(spec: NetworkSpec, network: Any, rows: FloatArray) -> FloatArray:

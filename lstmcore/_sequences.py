@@ -209,6 +209,11 @@ def _from_list(
     X: Sequence[Any], dtype: np.dtype[Any], name: str, n_features: int | None
 ) -> Sequences:
     """Convert a list of arrays of shape (T_i, I)."""
+    if len(X) == 1 and isinstance(X[0], np.memmap) and X[0].ndim == 2:
+        # One long sequence is read where it lies.
+        as_numbers(X[0], f"{name}[0]")
+        _check_features(X[0].shape, n_features, f"{name}[0]")
+        return Sequences(_converted(X[0], dtype), np.array([0, len(X[0])], np.intp))
     plain = _batching.flatten_plain(X, dtype, n_features)
     if plain is not None:
         return Sequences(*plain)

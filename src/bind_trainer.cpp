@@ -207,13 +207,24 @@ void bind(py::module_& module, const char* name) {
   py::class_<Bound>(module, name, "The training loop of a network: loss, optimiser, clipping.")
       .def(py::init([](const NetworkHandle<Scalar>& network, const std::string& loss,
                        const std::string& solver, double huber_delta, double beta1, double beta2,
-                       double epsilon, double momentum, double weight_decay, double max_grad_norm) {
+                       double epsilon, double momentum, double weight_decay, double max_grad_norm,
+                       Index tbptt_steps, bool recompute) {
              require(huber_delta > 0, "huber_delta", huber_delta, "more than 0");
              require(beta1 >= 0 && beta1 < 1, "beta1", beta1, "0 <= beta1 < 1");
              require(beta2 >= 0 && beta2 < 1, "beta2", beta2, "0 <= beta2 < 1");
              require(epsilon > 0, "epsilon", epsilon, "more than 0");
              require(momentum >= 0 && momentum < 1, "momentum", momentum, "0 <= momentum < 1");
              require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0");
+             require(tbptt_steps >= 0, "tbptt_steps", static_cast<double>(tbptt_steps),
+                     "at least 0");
+             if (recompute && tbptt_steps > 0) {
+               throw std::invalid_argument("recompute must be False with tbptt_steps");
+             }
+             if ((recompute || tbptt_steps > 0) && !has_windows(network.network.spec())) {
+               throw std::invalid_argument(
+                   "tbptt_steps and recompute need pooling 'last', 'mean' or 'max', no embeddings, "
+                   "layers of one direction and no residual connections");
+             }
              require(max_grad_norm > 0, "max_grad_norm", max_grad_norm, "more than 0");
              const OptimizerOptions options{solver_from_name(solver),
                                             beta1,
@@ -223,12 +234,14 @@ void bind(py::module_& module, const char* name) {
                                             weight_decay,
                                             max_grad_norm};
              return std::make_unique<Bound>(network.network.spec(), network.network.kernels(),
-                                            loss_from_name(loss), huber_delta, options);
+                                            loss_from_name(loss), huber_delta, options,
+                                            BpttOptions{tbptt_steps, recompute});
            }),
            py::arg("network"), py::kw_only(), py::arg("loss"), py::arg("solver"),
            py::arg("huber_delta") = 1.0, py::arg("beta1") = 0.9, py::arg("beta2") = 0.999,
            py::arg("epsilon") = 1e-8, py::arg("momentum") = 0.9, py::arg("weight_decay") = 0.0,
-           py::arg("max_grad_norm") = INFINITY)
+           py::arg("max_grad_norm") = INFINITY, py::arg("tbptt_steps") = 0,
+           py::arg("recompute") = false)
       .def_property_readonly("n_parameters", &Bound::n_parameters)
       .def_property_readonly("n_state", &Bound::n_state)
       .def("run", &run<Scalar>, py::arg("parameters"), py::arg("state"), py::arg("n_steps_done"),

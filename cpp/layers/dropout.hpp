@@ -14,6 +14,7 @@ struct Dropout {
   double rate = 0.0;
   std::uint64_t key = 0;           // of seed and epoch
   const Index* samples = nullptr;  // dataset index of each sequence of the batch
+  const Index* begins = nullptr;   // in a window over time, the first step of each sequence
 
   static std::uint64_t make_key(std::uint64_t seed, std::uint64_t epoch) noexcept {
     return mix64(seed ^ mix64(epoch));
@@ -22,8 +23,10 @@ struct Dropout {
 
   // For a part of the batch that begins with sequence `first`.
   Dropout of_part(Index first) const noexcept {
-    return {rate, key, samples == nullptr ? nullptr : samples + first};
+    return {rate, key, samples == nullptr ? nullptr : samples + first, nullptr};
   }
+  // Step t of a sequence, counted from where it begins.
+  Index step(Index n, Index t) const noexcept { return begins == nullptr ? t : begins[n] + t; }
 
   // to[j] = from[j] * mask / (1 - rate) for the units of sequence n at step t. `from` may be `to`.
   template <class Scalar>

@@ -33,6 +33,7 @@ void PackedBatch::assign(const Index* n_active, Index n_steps, Index n_sequences
   }
   std::fill(length_.begin(), length_.begin() + alive_before, n_steps);
   first_sequence_ = 0;
+  is_part_ = false;
   whole_row_.clear();
 }
 
@@ -44,7 +45,23 @@ void PackedBatch::assign_part(const PackedBatch& whole, Index n_begin, Index n_e
   }
   assign(n_active.data(), n_steps, n_end - n_begin);
   first_sequence_ = n_begin;
+  is_part_ = true;
   for (Index t = 0; t < n_steps; ++t) whole_row_.push_back(whole.offset(t) + n_begin);
+}
+
+void PackedBatch::assign_window(const PackedBatch& whole, const std::vector<Index>& n_active,
+                                Index n_sequences) {
+  assign(n_active.data(), static_cast<Index>(n_active.size()), n_sequences);
+  is_part_ = whole.is_part_;
+}
+
+Steps PackedBatch::steps_before(Index t_end, Index most_rows) const noexcept {
+  Steps steps{t_end - 1, t_end};
+  Index rows = n_active(steps.begin);
+  while (steps.begin > 0 && rows + n_active(steps.begin - 1) <= most_rows) {
+    rows += n_active(--steps.begin);
+  }
+  return steps;
 }
 
 std::vector<Index> PackedBatch::split(Index n_blocks) const {

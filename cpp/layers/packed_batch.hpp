@@ -14,6 +14,11 @@
 
 namespace lstmcore {
 
+// The time steps [begin, end).
+struct Steps {
+  Index begin, end;
+};
+
 class PackedBatch {
  public:
   // n_active must not increase from step to step nor exceed n_sequences, and be at least 1;
@@ -42,14 +47,22 @@ class PackedBatch {
   bool is_even() const noexcept { return n_rows_ == n_sequences_ * n_steps(); }
 
   // Where the rows of step t begin in the batch that this is a part of, and its first sequence.
-  bool is_part() const noexcept { return !whole_row_.empty(); }
+  bool is_part() const noexcept { return is_part_; }
   Index whole_row(Index t) const noexcept {
-    return is_part() ? whole_row_[static_cast<std::size_t>(t)] : offset(t);
+    return !whole_row_.empty() ? whole_row_[static_cast<std::size_t>(t)] : offset(t);
   }
   Index first_sequence() const noexcept { return first_sequence_; }
 
   // The sequences [n_begin, n_end) of another batch.
   void assign_part(const PackedBatch& whole, Index n_begin, Index n_end);
+  // Some steps of the first sequences of a batch, their rows gathered one after the other.
+  void assign_window(const PackedBatch& whole, const std::vector<Index>& n_active,
+                     Index n_sequences);
+
+  // BPTT goes from the end to the beginning in runs of steps, and after each run takes what its
+  // gate gradients add to the gradient of the parameters, while they are in cache. This is the run
+  // before step t_end: as many steps as have `most_rows` rows, but one at least.
+  Steps steps_before(Index t_end, Index most_rows) const noexcept;
 
   // Boundaries of `n_blocks` runs of sequences with about the same number of rows each.
   std::vector<Index> split(Index n_blocks) const;
@@ -61,6 +74,7 @@ class PackedBatch {
   std::vector<Index> offset_;
   std::vector<Index> length_;
   Index first_sequence_ = 0;
+  bool is_part_ = false;
   std::vector<Index> whole_row_;
 };
 

@@ -33,30 +33,49 @@ void last_of(const PackedBatch& batch, const Scalar* history, Index width, Index
   std::copy(start + backward_from, start + width, pooled + backward_from);
 }
 
+// Adds the steps of sequence n, which begins at step `begin`.
 template <class Scalar>
-void mean_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar* pooled,
-             Index n) {
-  std::fill_n(pooled, width, Scalar{0});
+void add_to_mean(const PackedBatch& batch, Index begin, const Scalar* history, Index width,
+                 Scalar* pooled, Index n) {
+  if (begin == 0) std::fill_n(pooled, width, Scalar{0});
   for (Index t = 0; t < batch.length(n); ++t) {
     const Scalar* h = history + (batch.history_row(t) + n) * width;
     for (Index j = 0; j < width; ++j) pooled[j] += h[j];
   }
-  const auto length = static_cast<Scalar>(std::max<Index>(batch.length(n), 1));
-  for (Index j = 0; j < width; ++j) pooled[j] /= length;
 }
 
 template <class Scalar>
-void max_of(const PackedBatch& batch, const Scalar* history, Index width, Scalar* pooled,
-            std::int32_t* argmax, Index n) {
-  std::fill_n(pooled, width, Scalar{0});
-  std::fill_n(argmax, width, 0);
+void end_mean(Index length, Index width, Scalar* pooled) {
+  const auto divisor = static_cast<Scalar>(std::max<Index>(length, 1));
+  for (Index j = 0; j < width; ++j) pooled[j] /= divisor;
+}
+
+template <class Scalar>
+void add_to_max(const PackedBatch& batch, Index begin, const Scalar* history, Index width,
+                Scalar* pooled, std::int32_t* argmax, Index n) {
+  if (begin == 0) {
+    std::fill_n(pooled, width, Scalar{0});
+    std::fill_n(argmax, width, 0);
+  }
   for (Index t = 0; t < batch.length(n); ++t) {
     const Scalar* h = history + (batch.history_row(t) + n) * width;
     for (Index j = 0; j < width; ++j) {
-      const bool replaces = t == 0 || is_higher(h[j], pooled[j]);
+      const bool replaces = begin + t == 0 || is_higher(h[j], pooled[j]);
       pooled[j] = replaces ? h[j] : pooled[j];
-      argmax[j] = replaces ? static_cast<std::int32_t>(t) : argmax[j];
+      argmax[j] = replaces ? static_cast<std::int32_t>(begin + t) : argmax[j];
     }
+  }
+}
+
+// The gradient of h at step `step` of a sequence of that length.
+template <class Scalar>
+void spread(Pooling pooling, Index length, Index step, const Scalar* dpooled, Index width,
+            const std::int32_t* argmax, Scalar* dy) {
+  if (pooling == Pooling::kMean) {
+    const auto divisor = static_cast<Scalar>(length);
+    for (Index j = 0; j < width; ++j) dy[j] = dpooled[j] / divisor;
+  } else {
+    for (Index j = 0; j < width; ++j) dy[j] = argmax[j] == step ? dpooled[j] : Scalar{0};
   }
 }
 
@@ -73,10 +92,11 @@ void pooling_forward(Pooling pooling, const PackedBatch& batch, const Scalar* hi
         last_of(batch, history, width, backward_from, to, n);
         break;
       case Pooling::kMean:
-        mean_of(batch, history, width, to, n);
+        add_to_mean(batch, 0, history, width, to, n);
+        end_mean(batch.length(n), width, to);
         break;
       case Pooling::kMax:
-        max_of(batch, history, width, to, argmax + n * width, n);
+        add_to_max(batch, 0, history, width, to, argmax + n * width, n);
         break;
       case Pooling::kAttention:
         break;
@@ -90,7 +110,6 @@ void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* d
                       Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     const Scalar* from = dpooled + n * width;
-    const auto length = static_cast<Scalar>(batch.length(n));
     for (Index t = 0; t < batch.length(n); ++t) {
       Scalar* to = dy + (batch.offset(t) + n) * width;
       if (pooling == Pooling::kLast) {
@@ -98,12 +117,53 @@ void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* d
         for (Index j = 0; j < width; ++j) {
           to[j] = (j < backward_from ? ends : t == 0) ? from[j] : Scalar{0};
         }
-      } else if (pooling == Pooling::kMean) {
-        for (Index j = 0; j < width; ++j) to[j] = from[j] / length;
       } else {
-        const std::int32_t* step = argmax + n * width;
-        for (Index j = 0; j < width; ++j) to[j] = step[j] == t ? from[j] : Scalar{0};
+        spread(pooling, batch.length(n), t, from, width, argmax + n * width, to);
       }
+    }
+  }
+}
+
+template <class Scalar>
+void pooling_add(Pooling pooling, const BatchWindow& window, const Scalar* history, Index width,
+                 Scalar* pooled, std::int32_t* argmax, Index n_begin, Index n_end) noexcept {
+  const PackedBatch& batch = window.batch;
+  for (Index n = n_begin; n < n_end; ++n) {
+    const Index begin = window.begins[static_cast<std::size_t>(n)];
+    Scalar* to = pooled + n * width;
+    switch (pooling) {
+      case Pooling::kLast:
+        std::copy_n(history + batch.final_history_row(n) * width, width, to);
+        break;
+      case Pooling::kMean:
+        add_to_mean(batch, begin, history, width, to, n);
+        break;
+      case Pooling::kMax:
+        add_to_max(batch, begin, history, width, to, argmax + n * width, n);
+        break;
+      case Pooling::kAttention:
+        break;
+    }
+  }
+}
+
+template <class Scalar>
+void pooling_end(Pooling pooling, const PackedBatch& whole, Index width, Scalar* pooled,
+                 Index n_begin, Index n_end) noexcept {
+  if (pooling != Pooling::kMean) return;
+  for (Index n = n_begin; n < n_end; ++n) end_mean(whole.length(n), width, pooled + n * width);
+}
+
+template <class Scalar>
+void pooling_backward(Pooling pooling, const PackedBatch& whole, const BatchWindow& window,
+                      const Scalar* dpooled, Index width, const std::int32_t* argmax, Scalar* dy,
+                      Index n_begin, Index n_end) noexcept {
+  if (pooling == Pooling::kLast) return;
+  for (Index n = n_begin; n < n_end; ++n) {
+    for (Index t = 0; t < window.batch.length(n); ++t) {
+      spread(pooling, whole.length(n), window.begins[static_cast<std::size_t>(n)] + t,
+             dpooled + n * width, width, argmax + n * width,
+             dy + (window.batch.offset(t) + n) * width);
     }
   }
 }
@@ -131,7 +191,17 @@ void pooling_step(Pooling pooling, const Scalar* h, Index width, Index n_steps, 
   }
 }
 
+template void pooling_add(Pooling, const BatchWindow&, const float*, Index, float*, std::int32_t*,
+                          Index, Index) noexcept;
+template void pooling_end(Pooling, const PackedBatch&, Index, float*, Index, Index) noexcept;
+template void pooling_backward(Pooling, const PackedBatch&, const BatchWindow&, const float*, Index,
+                               const std::int32_t*, float*, Index, Index) noexcept;
 template void pooling_step(Pooling, const float*, Index, Index, float*, float*) noexcept;
+template void pooling_add(Pooling, const BatchWindow&, const double*, Index, double*, std::int32_t*,
+                          Index, Index) noexcept;
+template void pooling_end(Pooling, const PackedBatch&, Index, double*, Index, Index) noexcept;
+template void pooling_backward(Pooling, const PackedBatch&, const BatchWindow&, const double*,
+                               Index, const std::int32_t*, double*, Index, Index) noexcept;
 template void pooling_step(Pooling, const double*, Index, Index, double*, double*) noexcept;
 template void pooling_forward(Pooling, const PackedBatch&, const float*, Index, Index, float*,
                               std::int32_t*, Index, Index) noexcept;

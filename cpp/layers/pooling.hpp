@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "layers/packed_batch.hpp"
+#include "layers/batch_window.hpp"
 
 namespace lstmcore {
 
@@ -30,6 +30,20 @@ template <class Scalar>
 void pooling_backward(Pooling pooling, const PackedBatch& batch, const Scalar* dpooled, Index width,
                       Index backward_from, const std::int32_t* argmax, Scalar* dy, Index n_begin,
                       Index n_end) noexcept;
+
+// The same for the windows of `whole` one after the other, but kAttention, `history` and
+// dy being those of the window. `pooled` carries the sums and is done after pooling_end; sequences
+// that are in no window stay what they were.
+template <class Scalar>
+void pooling_add(Pooling pooling, const BatchWindow& window, const Scalar* history, Index width,
+                 Scalar* pooled, std::int32_t* argmax, Index n_begin, Index n_end) noexcept;
+template <class Scalar>
+void pooling_end(Pooling pooling, const PackedBatch& whole, Index width, Scalar* pooled,
+                 Index n_begin, Index n_end) noexcept;
+template <class Scalar>
+void pooling_backward(Pooling pooling, const PackedBatch& whole, const BatchWindow& window,
+                      const Scalar* dpooled, Index width, const std::int32_t* argmax, Scalar* dy,
+                      Index n_begin, Index n_end) noexcept;
 
 // The features (width) of a sequence of `n_steps` steps, at least one, of which h is the last
 // state; `pooled` (width) carries what pooling keeps of the steps before, anything at the first.

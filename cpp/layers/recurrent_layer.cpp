@@ -236,18 +236,12 @@ void RecurrentLayer<Scalar>::input_gradient(const PackedBatch& batch,
 }
 
 template <class Scalar>
-Steps RecurrentLayer<Scalar>::steps_before(const PackedBatch& batch, Index t_end) const noexcept {
+Index RecurrentLayer<Scalar>::rows_of_run() const noexcept {
   constexpr Index kBytes = 512 * 1024;  // of gate gradients
   constexpr Index kRows = 128;          // but not fewer: each run reads and writes all gradients
   const Index row_bytes =
       cell_.n_gates() * padded_hidden_size() * static_cast<Index>(sizeof(Scalar));
-  const Index most = std::max(kRows, kBytes / row_bytes);
-  Steps steps{t_end - 1, t_end};
-  Index rows = batch.n_active(steps.begin);
-  while (steps.begin > 0 && rows + batch.n_active(steps.begin - 1) <= most) {
-    rows += batch.n_active(--steps.begin);
-  }
-  return steps;
+  return std::max(kRows, kBytes / row_bytes);
 }
 
 template <class Scalar>

@@ -41,11 +41,6 @@ struct LayerGradients {
   std::vector<AlignedBuffer<Scalar>> panels;
 };
 
-// The time steps [begin, end).
-struct Steps {
-  Index begin, end;
-};
-
 template <class Scalar>
 class RecurrentLayer {
  public:
@@ -98,10 +93,9 @@ class RecurrentLayer {
   // All time steps of the sequences [n_begin, n_end). x (R, I).
   void forward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
                LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
-  // BPTT goes from the end to the beginning in runs of steps, and after each run takes what its
-  // gate gradients add to the gradient of the parameters, while they are in cache. The run that
-  // ends before step t_end depends on the batch alone, and so does the order of every sum.
-  Steps steps_before(const PackedBatch& batch, Index t_end) const noexcept;
+  // The rows that a run of BPTT should have at most. The runs depend on the batch alone, and so
+  // does the order of every sum.
+  Index rows_of_run() const noexcept;
   // dy (R, Pp); dx (R, I padded to B) is written; null where there is none.
   void backward(const PackedBatch& batch, Steps steps, const BatchRows<const Scalar>& dy,
                 const BatchRows<Scalar>& dx, LayerWorkspace<Scalar>& w, Index n_begin,
@@ -122,8 +116,9 @@ class RecurrentLayer {
   // the parameters stand: the panels of a large layer would take as much memory again. `begins`
   // where they begin at zero, and not at what stands there.
   void add_gradients(const PackedBatch& batch, const BatchRows<const Scalar>& x,
-                     const LayerWorkspace<Scalar>& w, LayerGradients<Scalar>& scratch, bool begins,
-                     Scalar* gradient, Workers& workers) const noexcept;
+                     const LayerWorkspace<Scalar>& w, LayerGradients<Scalar>& scratch,
+                     Index rows_of_run, bool begins, Scalar* gradient,
+                     Workers& workers) const noexcept;
 
   // Forward and backward for the whole batch, all workers on one step at a time, each with some of
   // the hidden units: for few sequences, and for weights that no thread can keep in its own cache.

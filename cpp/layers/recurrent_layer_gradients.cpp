@@ -179,8 +179,9 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
                                            const BatchRows<const Scalar>& x,
                                            const LayerWorkspace<Scalar>& w,
-                                           LayerGradients<Scalar>& scratch, bool begins,
-                                           Scalar* gradient, Workers& workers) const noexcept {
+                                           LayerGradients<Scalar>& scratch, Index rows_of_run,
+                                           bool begins, Scalar* gradient,
+                                           Workers& workers) const noexcept {
   const Index columns = n_gradient_columns();
   const Index pieces = std::min<Index>(workers.size(), n_blocks_);
   workers.each(pieces, [&](Index piece) {
@@ -205,7 +206,7 @@ void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
         }
       });
       for (Index t_end = batch.n_steps(); t_end > 0;) {
-        const Steps steps = steps_before(batch, t_end);
+        const Steps steps = batch.steps_before(t_end, rows_of_run);
         accumulate_range(batch, steps, x, w, {first, last, 0, columns}, scratch, first_panel);
         t_end = steps.begin;
       }

@@ -22,8 +22,67 @@ RecurrentStack<Scalar>::RecurrentStack(const StackSpec& spec, const KernelTable<
                            spec.hidden_sizes[static_cast<std::size_t>(level)],
                            spec.with_dx || level > 0, kernels);
       n_parameters_ += layers_.back().n_parameters();
+      const Index rows = layers_.back().rows_of_run();
+      rows_of_run_ = layers_.size() == 1 ? rows : std::min(rows, rows_of_run_);
     }
   }
+}
+
+template <class Scalar>
+Index RecurrentStack<Scalar>::state_size() const noexcept {
+  Index size = 0;
+  for (const auto& layer : layers_) {
+    size += layer.output_size() + (cell().has_cell_state() ? layer.hidden_size() : Index{0});
+  }
+  return size;
+}
+
+template <class Scalar>
+template <class Body>
+void RecurrentStack<Scalar>::each_state(Scalar* states, Index n_sequences, Body&& body) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    Scalar* hidden = states;
+    states += n_sequences * layers_[l].output_size();
+    Scalar* cell_state = states;
+    if (cell().has_cell_state()) states += n_sequences * layers_[l].hidden_size();
+    body(layers_[l], l, hidden, cell_state);
+  }
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::set_initial_states(StackWorkspace<Scalar>& w, const PackedBatch& batch,
+                                                Scalar* states, Index n_rows, Index n_begin,
+                                                Index n_end) const noexcept {
+  each_state(states, n_rows, [&](const auto& layer, std::size_t l, Scalar* h, Scalar* c) {
+    layer.set_initial_state(w.layers[l], batch, h, c, n_begin, n_end);
+  });
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::get_final_states(const StackWorkspace<Scalar>& w,
+                                              const PackedBatch& batch, Scalar* states,
+                                              Index n_rows) const noexcept {
+  each_state(states, n_rows, [&](const auto& layer, std::size_t l, Scalar* h, Scalar* c) {
+    layer.get_final_state(w.layers[l], batch, h, c);
+  });
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::set_state_gradients(StackWorkspace<Scalar>& w,
+                                                 const PackedBatch& batch, Scalar* gradients,
+                                                 Index n_rows) const noexcept {
+  each_state(gradients, n_rows, [&](const auto& layer, std::size_t l, Scalar* h, Scalar* c) {
+    layer.set_state_gradient(w.layers[l], batch, h, c, 0, batch.n_sequences());
+  });
+}
+
+template <class Scalar>
+void RecurrentStack<Scalar>::get_state_gradients(const StackWorkspace<Scalar>& w,
+                                                 const PackedBatch& batch, Scalar* gradients,
+                                                 Index n_rows) const noexcept {
+  each_state(gradients, n_rows, [&](const auto& layer, std::size_t l, Scalar* h, Scalar* c) {
+    layer.get_state_gradient(w.layers[l], batch, h, c);
+  });
 }
 
 template <class Scalar>
@@ -136,7 +195,7 @@ void RecurrentStack<Scalar>::backward_layer(Index l, const PackedBatch& batch,
   const bool noted = norms != nullptr && norms->layer == l;
   Index t_end = batch.n_steps();
   while (t_end > 0) {
-    const Steps steps = noted ? Steps{t_end - 1, t_end} : here.steps_before(batch, t_end);
+    const Steps steps = noted ? Steps{t_end - 1, t_end} : steps_before(batch, t_end);
     if (noted) here.note_gradients(batch, steps.begin, dy, w, *norms);
     if (together) {
       here.backward_together(batch, steps, dy, dx, w, workers);
@@ -152,8 +211,8 @@ void RecurrentStack<Scalar>::backward_layer(Index l, const PackedBatch& batch,
     t_end = steps.begin;
   }
   if (sums != nullptr && sums->direct != nullptr) {
-    here.add_gradients(batch, input, w, sums->layers[static_cast<std::size_t>(l)], !sums->begun,
-                       sums->direct + parameter_offset(l), workers);
+    here.add_gradients(batch, input, w, sums->layers[static_cast<std::size_t>(l)], rows_of_run_,
+                       !sums->begun, sums->direct + parameter_offset(l), workers);
   }
   if (noted) here.note_gradients(batch, -1, dy, w, *norms);
 }

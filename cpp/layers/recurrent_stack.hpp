@@ -106,6 +106,29 @@ class RecurrentStack {
   }
   void get_output(const StackWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* y,
                   Index n_begin, Index n_end) const noexcept;
+  // Initial, final and intermediate states of all layers on their own, for windows over time:
+  // `state_size` numbers for each of n_rows sequences, of which the batch has the first.
+  Index state_size() const noexcept;
+  void set_initial_states(StackWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* states,
+                          Index n_rows, Index n_begin, Index n_end) const noexcept;
+  void get_final_states(const StackWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* states,
+                        Index n_rows) const noexcept;
+  void set_state_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch, Scalar* gradients,
+                           Index n_rows) const noexcept;
+  void get_state_gradients(const StackWorkspace<Scalar>& w, const PackedBatch& batch,
+                           Scalar* gradients, Index n_rows) const noexcept;
+  // Where h of the top layer stands in them: (n_rows, P).
+  Scalar* top_hidden(Scalar* states, Index n_rows) const noexcept {
+    const RecurrentLayer<Scalar>& top = layers_.back();
+    const Index of_top =
+        top.output_size() + (cell().has_cell_state() ? top.hidden_size() : Index{0});
+    return states + n_rows * (state_size() - of_top);
+  }
+
+  // The run of BPTT that ends before step t_end, the same for all layers.
+  Steps steps_before(const PackedBatch& batch, Index t_end) const noexcept {
+    return batch.steps_before(t_end, rows_of_run_);
+  }
   // Nothing is added up yet; `gradient` is what get_gradients will be given.
   void clear(StackGradients<Scalar>& sums, Scalar* gradient) const noexcept;
   // From the state gradients in w and dy (R, W, or null) to dx (R, I padded to
@@ -186,9 +209,14 @@ class RecurrentStack {
 
   static constexpr double kLargeWeights = 4 << 20;  // bytes
 
+  // body(layer, its number, h, c) for all layers.
+  template <class Body>
+  void each_state(Scalar* states, Index n_sequences, Body&& body) const;
+
   StackSpec spec_;
   std::vector<RecurrentLayer<Scalar>> layers_;
   Index n_parameters_ = 0;
+  Index rows_of_run_ = 0;
 };
 
 // One thread where a second would cost more than it brings.

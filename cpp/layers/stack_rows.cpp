@@ -45,7 +45,7 @@ void drop_rows(const Dropout& dropout, const PackedBatch& batch, Index level,
                Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     for (Index t = 0; t < batch.length(n); ++t) {
-      dropout.apply(n, level, t, to.stride, from.at(batch, t) + n * from.stride,
+      dropout.apply(n, level, dropout.step(n, t), to.stride, from.at(batch, t) + n * from.stride,
                     to.at(batch, t) + n * to.stride);
     }
   }

@@ -61,18 +61,9 @@ void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vecto
   const Index N = w.batch.n_sequences();
   lstmcore::assign_parts(w.parts, w.batch, bounds);
   w.memories.resize(std::min(w.parts.size(), static_cast<std::size_t>(n_threads)));
+  for (NetworkPart<Scalar>& part : w.parts) assign_windows(w.bptt, keep, part);
   for (PartMemory<Scalar>& m : w.memories) {
-    for (const NetworkPart<Scalar>& part : w.parts) {
-      stack_.reserve(m.stack, part.batch, keep, dropout);
-      if (attention_) attention_->reserve(m.attention, part.batch);
-      if (embeddings_.any()) {
-        m.inputs.reserve(checked_product(part.batch.n_rows(), embeddings_.output_size()));
-      }
-      if (!keep) continue;
-      stack_.reserve_gradients(m.stack, part.batch);
-      if (has_state_gradient()) continue;
-      m.dy.reserve(checked_product(part.batch.n_rows(), width()));
-    }
+    for (const NetworkPart<Scalar>& part : w.parts) reserve_part(part, keep, dropout, w.bptt, m);
   }
   w.pooled.reserve(checked_product(N, width()));
   w.scores.reserve(checked_product(N, padded_outputs()));
@@ -86,8 +77,9 @@ void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, int n_threads) const 
 
 template <class Scalar>
 void Network<Scalar>::reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout,
-                                           int n_threads) const {
+                                           int n_threads, const BpttOptions& bptt) const {
   const Index N = w.batch.n_sequences();
+  w.bptt = bptt;
   assign_parts(w, stack_.gradient_parts(w.batch), true, dropout, n_threads);
   const Index inputs_stride = round_up(embeddings_.output_size(), kBlock<Scalar>);
   for (NetworkPart<Scalar>& part : w.parts) {
@@ -113,17 +105,24 @@ void Network<Scalar>::start(const Scalar* x, const NetworkPart<Scalar>& part, Pa
 }
 
 template <class Scalar>
+void Network<Scalar>::pool(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
+                           PartMemory<Scalar>& m, Index n_begin, Index n_end) const noexcept {
+  const Index first = part.batch.first_sequence() * width();
+  Scalar* pooled = w.pooled.data() + first;
+  if (attention_) {
+    attention_->forward(part.batch, top_output(part, m), m.attention, pooled, n_begin, n_end);
+    return;
+  }
+  pooling_forward(spec_.pooling, part.batch, stack_.output_history(m.stack), width(),
+                  backward_from(), pooled, w.argmax.data() + first, n_begin, n_end);
+}
+
+template <class Scalar>
 void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                            const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+                            const NetworkPart<Scalar>& part, Index n_begin,
                             Index n_end) const noexcept {
   const Index first = part.batch.first_sequence();
   Scalar* pooled = w.pooled.data() + first * width();
-  if (attention_) {
-    attention_->forward(part.batch, top_output(part, m), m.attention, pooled, n_begin, n_end);
-  } else {
-    pooling_forward(spec_.pooling, part.batch, stack_.output_history(m.stack), width(),
-                    backward_from(), pooled, w.argmax.data() + first * width(), n_begin, n_end);
-  }
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
       Scalar* row = pooled + n * width();
@@ -136,8 +135,8 @@ void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
 
 template <class Scalar>
 void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                                    const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
-                                    Index n_begin, Index n_end) const noexcept {
+                                    const NetworkPart<Scalar>& part, Index n_begin,
+                                    Index n_end) const noexcept {
   const Index first = part.batch.first_sequence();
   Scalar* dpooled = w.dpooled.data() + first * width();
   head_.backward(w.dscores.data() + (first + n_begin) * padded_outputs(),
@@ -148,6 +147,14 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
       dropout.of_part(first).apply(n, stack_.n_levels(), 0, width(), row, row);
     }
   }
+}
+
+template <class Scalar>
+void Network<Scalar>::backward_pooling(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
+                                       PartMemory<Scalar>& m, Index n_begin,
+                                       Index n_end) const noexcept {
+  const Index first = part.batch.first_sequence();
+  const Scalar* dpooled = w.dpooled.data() + first * width();
   if (attention_) {
     attention_->backward(part.batch, top_output(part, m), dpooled, m.attention, m.dy.data(),
                          n_begin, n_end);

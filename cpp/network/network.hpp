@@ -7,72 +7,11 @@
 #include <vector>
 
 #include "kernels/dispatch.hpp"
-#include "layers/attention.hpp"
 #include "layers/dense.hpp"
 #include "layers/embedding.hpp"
-#include "layers/pooling.hpp"
-#include "layers/recurrent_stack.hpp"
+#include "network/network_workspace.hpp"
 
 namespace lstmcore {
-
-// From raw scores to what is predicted.
-enum class Link : std::uint8_t { kIdentity, kSigmoid, kSoftmax };
-
-// Throws std::invalid_argument, naming the links there are.
-Link link_from_name(std::string_view name);
-
-// Applies the link to the K scores of one sample, in place.
-template <class Scalar>
-void apply_link(Link link, Scalar* scores, Index n_outputs) noexcept;
-
-struct NetworkSpec {
-  StackSpec stack;  // reads embeddings in place of tokens; with_dx where there are some
-  Index n_outputs = 0;
-  Pooling pooling = Pooling::kLast;
-  Link link = Link::kIdentity;
-  double dropout = 0.0;  // between layers and before the head, in training
-  std::vector<EmbeddingSpec> embeddings;
-
-  // Columns of x.
-  Index n_columns() const noexcept {
-    Index n = stack.input_size;
-    for (const EmbeddingSpec& each : embeddings) n -= each.size - 1;
-    return n;
-  }
-};
-
-// What stays of a part of a batch when it has been worked on.
-template <class Scalar>
-struct NetworkPart {
-  PackedBatch batch;
-  StackGradients<Scalar> sums;
-  AlignedBuffer<Scalar> attention_sums;
-  AlignedBuffer<Scalar> dinputs;  // (R, E padded to the block) where there are embeddings
-};
-
-// What it leaves to the next one.
-template <class Scalar>
-struct PartMemory {
-  StackWorkspace<Scalar> stack;
-  AttentionWorkspace<Scalar> attention;
-  AlignedBuffer<Scalar> inputs;  // (R, E) where there are embeddings
-  AlignedBuffer<Scalar> dy;      // (R, Hp) where every step, or what is no h, has a gradient
-};
-
-template <class Scalar>
-struct NetworkWorkspace {
-  PackedBatch batch;
-  std::vector<NetworkPart<Scalar>> parts;
-  std::vector<PartMemory<Scalar>> memories;  // one for each thread
-  AlignedBuffer<Scalar> pooled;              // (N, Hp) features of the head, after dropout
-  AlignedBuffer<std::int32_t> argmax;        // (N, Hp) of max pooling
-  AlignedBuffer<Scalar> scores;              // (N, Kp)
-  AlignedBuffer<Scalar> dscores;             // (N, Kp)
-  AlignedBuffer<Scalar> dpooled;             // (N, Hp)
-  AlignedBuffer<Scalar> dx;                  // (R, Ip) where it is asked for
-  AlignedBuffer<Scalar> gradient;            // of all parameters, where nobody asks for it
-  AlignedBuffer<Scalar> head_gradient_panels;
-};
 
 // A network is its packed weights: parameters live with the caller and are copied in by pack.
 template <class Scalar>
@@ -95,8 +34,8 @@ class Network {
 
   // Memory for w.batch and that many threads: in inference, or for the gradient.
   void reserve(NetworkWorkspace<Scalar>& w, int n_threads) const;
-  void reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout,
-                            int n_threads) const;
+  void reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout, int n_threads,
+                            const BpttOptions& bptt = {}) const;
 
   // The whole batch, from zero initial states: from x to w.scores, and then after_scores(n_begin,
   // n_end) for all sequences.
@@ -119,9 +58,20 @@ class Network {
       const Index first = part.batch.first_sequence();
       StackGradients<Scalar>* sums = gradient == nullptr ? nullptr : &part.sums;
       if (sums != nullptr) stack_.clear(*sums, gradient);
+      if (!part.windows.empty()) {
+        forward_windows(x, dropout, w, part, m, its_workers, last_window_keeps(w));
+        each_run(part.batch, its_workers, [&](Index n_begin, Index n_end) {
+          score(dropout.of_part(first), w, part, n_begin, n_end);
+          compare(first + n_begin, first + n_end);
+          backward_head(dropout, w, part, n_begin, n_end);
+        });
+        backward_windows(x, dropout, w, part, m, *sums, its_workers);
+        return;
+      }
       forward_part(x, dropout, w, part, m, its_workers, [&](Index n_begin, Index n_end) {
         compare(n_begin, n_end);
-        backward_head(dropout, w, part, m, n_begin - first, n_end - first);
+        backward_head(dropout, w, part, n_begin - first, n_end - first);
+        backward_pooling(w, part, m, n_begin - first, n_end - first);
       });
       if (attention_) {
         attention_->finish_backward(part.batch, top_output(part, m), m.attention, m.dy.data(),
@@ -148,6 +98,11 @@ class Network {
   Index carried_size() const noexcept;
   void predict_step(const Scalar* h, const Index* n_steps, Index n_sequences, bool with_link,
                     NetworkWorkspace<Scalar>& w, Scalar* pooled, Scalar* outputs) const;
+
+  // More steps of one sequence: hidden states h (n, H) of the top layer into what pooling carries
+  // along, pooled (H), after n_steps before them.
+  void pool_steps(const Scalar* h, Index n, Index n_steps, NetworkWorkspace<Scalar>& w,
+                  Scalar* pooled) const;
 
   // The gradient (R, I) of the sum of dscores (N, K) times scores with respect to x, without
   // dropout. The network must be one `with_dx`.
@@ -187,25 +142,61 @@ class Network {
                     AfterScores&& after_scores) const {
     const Index first = part.batch.first_sequence();
     const Dropout its_dropout = dropout.of_part(first);
+    if (!part.windows.empty()) {
+      forward_windows(x, dropout, w, part, m, workers, false);
+      each_run(part.batch, workers, [&](Index n_begin, Index n_end) {
+        score(its_dropout, w, part, n_begin, n_end);
+        after_scores(first + n_begin, first + n_end);
+      });
+      return;
+    }
     stack_.forward(
         part.batch, inputs(x, m), its_dropout, m.stack, workers,
         [&](Index n_begin, Index n_end) { start(x, part, m, n_begin, n_end); },
         [&](Index n_begin, Index n_end) {
-          score(its_dropout, w, part, m, n_begin, n_end);
+          pool(w, part, m, n_begin, n_end);
+          score(its_dropout, w, part, n_begin, n_end);
           after_scores(first + n_begin, first + n_end);
         });
   }
   void assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds, bool keep,
                     const Dropout& dropout, int n_threads) const;
+
+  // Windows over time (network_windows.cpp): the part forward, window after window, to w.pooled;
+  // back from w.dpooled to its sums.
+  void assign_windows(const BpttOptions& bptt, bool keep, NetworkPart<Scalar>& part) const;
+  void reserve_part(const NetworkPart<Scalar>& part, bool keep, const Dropout& dropout,
+                    const BpttOptions& bptt, PartMemory<Scalar>& m) const;
+  bool last_window_keeps(const NetworkWorkspace<Scalar>& w) const noexcept;
+  void forward_windows(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                       const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& workers,
+                       bool last_keeps) const;
+  void backward_windows(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                        const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
+                        StackGradients<Scalar>& sums, Workers& workers) const;
+  BatchRows<const Scalar> window_rows(const PartMemory<Scalar>& m) const noexcept {
+    return {m.x.data(), spec_.stack.input_size, false};
+  }
+  // A window from its states to those after it.
+  void forward_window(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                      const NetworkPart<Scalar>& part, const BatchWindow& window, bool keep,
+                      bool pools, Scalar* before, Scalar* after, PartMemory<Scalar>& m,
+                      Workers& workers) const;
+  void backward_window(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
+                       const NetworkPart<Scalar>& part, const BatchWindow& window,
+                       PartMemory<Scalar>& m, StackGradients<Scalar>& sums, Workers& workers) const;
   // For the sequences [n_begin, n_end) of a part: inputs and zero initial states; pooling and head;
   // from w.dscores to the gradients of what the stack put out.
   void start(const Scalar* x, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
              Index n_end) const noexcept;
+  void pool(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
+            Index n_begin, Index n_end) const noexcept;
   void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
-             PartMemory<Scalar>& m, Index n_begin, Index n_end) const noexcept;
+             Index n_begin, Index n_end) const noexcept;
   void backward_head(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                     const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
-                     Index n_end) const noexcept;
+                     const NetworkPart<Scalar>& part, Index n_begin, Index n_end) const noexcept;
+  void backward_pooling(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
+                        PartMemory<Scalar>& m, Index n_begin, Index n_end) const noexcept;
   void get_gradients(const Scalar* x, NetworkWorkspace<Scalar>& w, Scalar* gradient,
                      Workers& workers) const;
   void get_table_gradients(const Scalar* x, NetworkWorkspace<Scalar>& w, Scalar* gradient,

@@ -15,11 +15,13 @@ double weight_of(const Targets<Scalar>& targets, Index sample) noexcept {
 
 template <class Scalar>
 Trainer<Scalar>::Trainer(const NetworkSpec& spec, const Kernels& kernels, Loss loss,
-                         double huber_delta, const OptimizerOptions& options)
+                         double huber_delta, const OptimizerOptions& options,
+                         const BpttOptions& bptt)
     : network_(spec, kernels),
       loss_(loss),
       huber_delta_(huber_delta),
-      optimizer_(options, kernels.table<Scalar>()) {
+      optimizer_(options, kernels.table<Scalar>()),
+      bptt_(bptt) {
   gradient_.reserve(n_parameters());
   squared_norm_.reserve(n_parameters());
 }
@@ -50,7 +52,7 @@ typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare_step(const BatchSequenc
   batch.dropout.rate = spec().dropout;
   batch.dropout.key = Dropout::make_key(run.seed, run.epoch);
   batch.dropout.samples = batch.samples;
-  network_.reserve_for_gradient(workspace_, batch.dropout, n_threads);
+  network_.reserve_for_gradient(workspace_, batch.dropout, n_threads, bptt_);
   return batch;
 }
 

@@ -55,7 +55,7 @@ template <class Scalar>
 class Trainer {
  public:
   Trainer(const NetworkSpec& spec, const Kernels& kernels, Loss loss, double huber_delta,
-          const OptimizerOptions& options);
+          const OptimizerOptions& options, const BpttOptions& bptt = {});
 
   Index n_parameters() const noexcept { return network_.n_parameters(); }
   Index n_state() const noexcept { return optimizer_.n_state(); }
@@ -100,6 +100,7 @@ class Trainer {
   Loss loss_;
   double huber_delta_;
   Optimizer<Scalar> optimizer_;
+  BpttOptions bptt_;
   NetworkWorkspace<Scalar> workspace_;
   AlignedBuffer<Scalar> gradient_;
   std::vector<double> sample_loss_;  // (N) in packed order

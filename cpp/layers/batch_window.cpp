@@ -1,0 +1,83 @@
+#include "layers/batch_window.hpp"
+
+#include <algorithm>
+
+namespace lstmcore {
+namespace {
+
+// From the ranges [begins[n], ends[n]), none of them empty nor longer than the one before.
+BatchWindow window_of(const PackedBatch& whole, std::vector<Index> begins,
+                      const std::vector<Index>& ends) {
+  const auto N = static_cast<Index>(begins.size());
+  std::vector<Index> n_active(static_cast<std::size_t>(ends.front() - begins.front()));
+  Index n = N;
+  for (Index t = 0; t < static_cast<Index>(n_active.size()); ++t) {
+    const auto length = [&](Index i) {
+      return ends[static_cast<std::size_t>(i)] - begins[static_cast<std::size_t>(i)];
+    };
+    while (length(n - 1) <= t) --n;
+    n_active[static_cast<std::size_t>(t)] = n;
+  }
+  BatchWindow window;
+  window.batch.assign_window(whole, n_active, N);
+  window.begins = std::move(begins);
+  return window;
+}
+
+}  // namespace
+
+std::vector<BatchWindow> windows_from_ends(const PackedBatch& whole, Index n_steps) {
+  std::vector<BatchWindow> windows;
+  for (Index later = ceil_div(whole.n_steps(), n_steps) - 1; later >= 0; --later) {
+    std::vector<Index> begins;
+    std::vector<Index> ends;
+    for (Index n = 0; n < whole.n_sequences() && whole.length(n) > later * n_steps; ++n) {
+      ends.push_back(whole.length(n) - later * n_steps);
+      begins.push_back(std::max<Index>(0, ends.back() - n_steps));
+    }
+    windows.push_back(window_of(whole, std::move(begins), ends));
+  }
+  return windows;
+}
+
+std::vector<BatchWindow> windows_from_steps(const PackedBatch& whole,
+                                            const std::vector<Index>& first_steps) {
+  std::vector<BatchWindow> windows;
+  for (std::size_t i = 0; i < first_steps.size(); ++i) {
+    const Index begin = first_steps[i];
+    const Index end = i + 1 < first_steps.size() ? first_steps[i + 1] : whole.n_steps();
+    const Index N = whole.n_active(begin);
+    std::vector<Index> ends;
+    for (Index n = 0; n < N; ++n) ends.push_back(std::min(end, whole.length(n)));
+    windows.push_back(
+        window_of(whole, std::vector<Index>(static_cast<std::size_t>(N), begin), ends));
+  }
+  return windows;
+}
+
+template <class Scalar>
+void gather_rows(const PackedBatch& whole, const BatchWindow& window, const Scalar* from,
+                 Index width, Scalar* to, Workers& workers) noexcept {
+  const Index* begins = window.begins.data();
+  workers.each_range(window.batch.n_steps(), 16, [&](Index t_begin, Index t_end) {
+    for (Index t = t_begin; t < t_end; ++t) {
+      const Index N = window.batch.n_active(t);
+      Scalar* rows = to + window.batch.offset(t) * width;
+      for (Index n = 0; n < N;) {
+        // Sequences side by side that begin at the same step are one piece of memory.
+        Index next = n + 1;
+        while (next < N && begins[next] == begins[n]) ++next;
+        const Index row = whole.whole_row(begins[n] + t) + n;
+        std::copy_n(from + row * width, (next - n) * width, rows + n * width);
+        n = next;
+      }
+    }
+  });
+}
+
+template void gather_rows(const PackedBatch&, const BatchWindow&, const float*, Index, float*,
+                          Workers&) noexcept;
+template void gather_rows(const PackedBatch&, const BatchWindow&, const double*, Index, double*,
+                          Workers&) noexcept;
+
+}  // namespace lstmcore
