@@ -9,9 +9,10 @@ namespace {
 BatchWindow window_of(const PackedBatch& whole, std::vector<Index> begins,
                       const std::vector<Index>& ends) {
   const auto N = static_cast<Index>(begins.size());
-  std::vector<Index> n_active(static_cast<std::size_t>(ends.front() - begins.front()));
+  const Index n_steps = ends.front() - begins.front();
+  std::vector<Index> n_active(static_cast<std::size_t>(n_steps));
   Index n = N;
-  for (Index t = 0; t < static_cast<Index>(n_active.size()); ++t) {
+  for (Index t = 0; t < n_steps; ++t) {
     const auto length = [&](Index i) {
       return ends[static_cast<std::size_t>(i)] - begins[static_cast<std::size_t>(i)];
     };
@@ -47,10 +48,11 @@ std::vector<BatchWindow> windows_from_steps(const PackedBatch& whole,
     const Index begin = first_steps[i];
     const Index end = i + 1 < first_steps.size() ? first_steps[i + 1] : whole.n_steps();
     const Index N = whole.n_active(begin);
-    std::vector<Index> ends;
-    for (Index n = 0; n < N; ++n) ends.push_back(std::min(end, whole.length(n)));
-    windows.push_back(
-        window_of(whole, std::vector<Index>(static_cast<std::size_t>(N), begin), ends));
+    std::vector<Index> ends(static_cast<std::size_t>(N));
+    for (Index n = 0; n < N; ++n) {
+      ends[static_cast<std::size_t>(n)] = std::min(end, whole.length(n));
+    }
+    windows.push_back(window_of(whole, std::vector<Index>(ends.size(), begin), ends));
   }
   return windows;
 }

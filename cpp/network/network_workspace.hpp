@@ -28,7 +28,7 @@ struct NetworkSpec {
   Pooling pooling = Pooling::kLast;
   Link link = Link::kIdentity;
   double dropout = 0.0;  // between layers and before the head, in training
-  std::vector<EmbeddingSpec> embeddings = {};
+  std::vector<EmbeddingSpec> embeddings;
 
   // Columns of x.
   Index n_columns() const noexcept {

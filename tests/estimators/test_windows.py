@@ -15,6 +15,7 @@ from lstmcore import _inference
 from lstmcore.cells import GRUCell, LSTMCell
 
 X = ragged_sequences()
+TOKENS = [np.arange(len(x)) % 7 for x in X]
 LONGEST = max(map(len, X))
 POOLINGS = ("last", "mean", "max")
 CELLS = ("lstm", GRUCell(), LSTMCell(proj_size=3))
@@ -69,8 +70,9 @@ def test_networks_without_windows_are_refused(
     network: dict[str, Any], windows: dict[str, Any]
 ) -> None:
     (name, value), *_ = list(network.items())[-1:]
+    sequences = TOKENS if name == "embedding_size" else X
     with pytest.raises(ValueError, match=f"tbptt_steps and memory='recompute'.*{name}={value!r}"):
-        estimator("binary", **network, **windows).fit(X, targets("binary"))
+        estimator("binary", **network, **windows).fit(sequences, targets("binary"))
 
 
 def test_both_at_once_are_refused() -> None:
