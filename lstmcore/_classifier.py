@@ -137,16 +137,16 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     tbptt_steps : int or None, default=None
         Truncated backpropagation through time [1]_: the gradient of the states goes back through
         at most this many steps. Each sequence is cut into windows of so many steps, counted back
-        from its end, and what a window begins with counts as given. Memory is bounded by the
-        window, and with `pooling` "last" a long sequence costs one pass forward and one window
-        back. None goes back through all steps, and so does a window as long as a sequence. Not for
-        `pooling` "attention", `embedding_size`, `bidirectional` or `residual`.
+        from its end, and what a window begins with counts as given; pooling still sees every step.
+        Memory is bounded by the window, and with `pooling` "last" a long sequence costs one pass
+        forward and one window back. None goes back through all steps, and so does, to the bit, a
+        window as long as the longest sequence. Not with `bidirectional`.
     memory : {"all", "recompute"}, default="all"
-        What a step of the solver keeps. "all" keeps the gates of every step of the sequences that
-        are worked on; "recompute" keeps the states at some steps and makes the gates again:
-        memory grows with the square root of the length in place of the length, a step takes about
-        a third longer, and every bit of the result is the same. For the networks that take
-        `tbptt_steps`, but not together with it.
+        What a step of the solver keeps [2]_. "all" keeps the gates of every step of the sequences
+        that are worked on; "recompute" keeps the states at some steps and makes the gates again
+        when their gradient is due: memory grows with the square root of the length in place of the
+        length, a step takes about a third longer, and every bit of the result is the same. Not
+        with `bidirectional`, and not needed with `tbptt_steps`.
     warm_start : bool, default=False
         With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
         two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
@@ -212,6 +212,13 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     --------
     LSTMRegressor : Learns numbers instead of labels.
 
+    References
+    ----------
+    .. [1] R. J. Williams, J. Peng. An efficient gradient-based algorithm for on-line training of
+       recurrent network trajectories. Neural Computation 2 (1990).
+    .. [2] T. Chen, B. Xu, C. Zhang, C. Guestrin. Training deep nets with sublinear memory cost.
+       arXiv:1604.06174 (2016).
+
     Examples
     --------
     Sequences of different lengths that rise or fall:
@@ -226,6 +233,14 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     1.0
     >>> model.predict([np.array([[0.0], [-0.4], [-0.9]]), np.array([[0.0], [0.5]])])
     array([0, 1])
+
+    Long sequences, with the gates of some of their steps in memory at a time:
+
+    >>> X = [np.repeat(x, 200, axis=0) for x in X]
+    >>> settings = {"hidden_size": 8, "max_iter": 1, "tol": None, "random_state": 0}
+    >>> less = LSTMClassifier(memory="recompute", **settings).fit(X, y)
+    >>> np.array_equal(less.coefs_, LSTMClassifier(**settings).fit(X, y).coefs_)
+    True
     """
 
     _kind = "LSTMClassifier"

@@ -271,18 +271,11 @@ class Fitting(CallbackSupportMixin, SampleFitting):
                 "backpropagation keeps no more than a window anyway."
             )
         in_windows = self.tbptt_steps is not None or self.memory != "all"
-        needs_all_steps = (
-            self.pooling == "attention"
-            or self.embedding_size is not None
-            or self.bidirectional
-            or self.residual
-        )
-        if in_windows and needs_all_steps:
+        if in_windows and self.bidirectional:
             raise ValueError(
-                "tbptt_steps and memory='recompute' cannot be used with pooling='attention', "
-                "embedding_size, bidirectional=True or residual=True, got "
-                f"pooling={self.pooling!r}, embedding_size={self.embedding_size!r}, "
-                f"bidirectional={self.bidirectional!r} and residual={self.residual!r}."
+                f"bidirectional must be False with tbptt_steps={self.tbptt_steps!r} and "
+                f"memory={self.memory!r}, got True: half of a bidirectional network reads a "
+                "sequence from its end, and cannot go through windows from the start."
             )
         return TrainingPlan(
             settings={

@@ -159,10 +159,8 @@ def predict(
     if sequences.n_samples == 0:
         return outputs
     network = cache.get(spec, parameters)
-    # Attention looks at all steps at once, layers that read from the end begin there, and with
-    # residual connections the last output is not the state that is carried.
-    in_pieces = spec.pooling != "attention" and not spec.bidirectional and not spec.residual
-    is_long = (sequences.lengths > _PIECE_ROWS) & in_pieces
+    # Layers that read from the end begin there.
+    is_long = (sequences.lengths > _PIECE_ROWS) & (not spec.bidirectional)
     for i in np.flatnonzero(is_long):
         steps = sequences.values[sequences.starts[i] : sequences.starts[i + 1]]
         stack = cache.get(spec, parameters, "stack")
@@ -191,7 +189,7 @@ def _predict_long(
     """Return the outputs (K,) for one sequence (T, I), T at least 1."""
     hidden: Any = None
     cell: Any = None
-    pooled = np.zeros(spec.output_size, spec.dtype)
+    pooled = np.zeros(spec.carried_size, spec.dtype)
     for begin in range(0, len(steps), _PIECE_ROWS):
         piece = steps[begin : begin + _PIECE_ROWS].view(np.ndarray)
         n_active = np.ones(len(piece), np.intp)
@@ -203,7 +201,7 @@ def _predict_long(
         end = len(piece) - (begin + len(piece) == len(steps))
         pooled = network.pool_steps(y[:end], pooled, begin)
     n_steps = np.array([len(steps)], np.intp)
-    outputs, _ = network.predict_step(hidden[-1], pooled[None], n_steps, apply_link=apply_link)
+    outputs, _ = network.predict_step(y[-1:], pooled[None], n_steps, apply_link=apply_link)
     result: FloatArray = outputs[0]
     return result
 

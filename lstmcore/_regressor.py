@@ -129,16 +129,16 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     tbptt_steps : int or None, default=None
         Truncated backpropagation through time [1]_: the gradient of the states goes back through
         at most this many steps. Each sequence is cut into windows of so many steps, counted back
-        from its end, and what a window begins with counts as given. Memory is bounded by the
-        window, and with `pooling` "last" a long sequence costs one pass forward and one window
-        back. None goes back through all steps, and so does a window as long as a sequence. Not for
-        `pooling` "attention", `embedding_size`, `bidirectional` or `residual`.
+        from its end, and what a window begins with counts as given; pooling still sees every step.
+        Memory is bounded by the window, and with `pooling` "last" a long sequence costs one pass
+        forward and one window back. None goes back through all steps, and so does, to the bit, a
+        window as long as the longest sequence. Not with `bidirectional`.
     memory : {"all", "recompute"}, default="all"
-        What a step of the solver keeps. "all" keeps the gates of every step of the sequences that
-        are worked on; "recompute" keeps the states at some steps and makes the gates again:
-        memory grows with the square root of the length in place of the length, a step takes about
-        a third longer, and every bit of the result is the same. For the networks that take
-        `tbptt_steps`, but not together with it.
+        What a step of the solver keeps [2]_. "all" keeps the gates of every step of the sequences
+        that are worked on; "recompute" keeps the states at some steps and makes the gates again
+        when their gradient is due: memory grows with the square root of the length in place of the
+        length, a step takes about a third longer, and every bit of the result is the same. Not
+        with `bidirectional`, and not needed with `tbptt_steps`.
     warm_start : bool, default=False
         With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
         two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
@@ -202,6 +202,13 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
     See Also
     --------
     LSTMClassifier : Learns labels instead of numbers.
+
+    References
+    ----------
+    .. [1] R. J. Williams, J. Peng. An efficient gradient-based algorithm for on-line training of
+       recurrent network trajectories. Neural Computation 2 (1990).
+    .. [2] T. Chen, B. Xu, C. Zhang, C. Guestrin. Training deep nets with sublinear memory cost.
+       arXiv:1604.06174 (2016).
 
     Examples
     --------

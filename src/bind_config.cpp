@@ -90,6 +90,9 @@ void bind_config(py::module_& module) {
       py::arg("name") = "",
       "The instruction set of that name; for an empty name LSTMCORE_ISA's, or the best.");
   module.def(
+      "allocated_bytes", [] { return allocated_bytes.load(); },
+      "Bytes of the buffers that the core's objects hold now.");
+  module.def(
       "kernel_times",
       [] {
         py::dict times;

@@ -133,10 +133,12 @@ Array<Scalar> pool_steps(NetworkHandle<Scalar>& self, const py::object& h_object
                          const py::object& pooled_object, Index n_steps) {
   const Index H = self.network.stack().output_size();
   const auto h = as_array<Scalar>(h_object, "h", {-1, H});
-  const auto before = as_array<Scalar>(pooled_object, "pooled", {H});
+  const Index carried = self.network.carried_size();
+  const auto before = as_array<Scalar>(pooled_object, "pooled", {carried});
+  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
   if (n_steps < 0) throw std::invalid_argument("n_steps must be at least 0");
-  auto pooled = new_array<Scalar>({H});
-  std::copy_n(before.data(), H, pooled.mutable_data());
+  auto pooled = new_array<Scalar>({carried});
+  std::copy_n(before.data(), carried, pooled.mutable_data());
   auto workspace = self.workspaces.borrow();
   self.network.pool_steps(h.data(), h.shape(0), n_steps, *workspace, pooled.mutable_data());
   return pooled;
@@ -235,7 +237,7 @@ void bind(py::module_& module, const char* name) {
            py::arg("dscores"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
            "Norms (N + R) of the gradients of that sum with respect to h and c of a layer.")
       .def("pool_steps", &pool_steps<Scalar>, py::arg("h"), py::arg("pooled"), py::arg("n_steps"),
-           "pooled (H,) after more steps of one sequence, which gave h (n, H).")
+           "pooled (C,) after more steps of one sequence, which gave h (n, H).")
       .def("input_gradient", &input_gradient<Scalar>, py::arg("x"), py::arg("n_active"),
            py::arg("dscores"), py::kw_only(), py::arg("n_threads"),
            "Gradient (R, I) of the sum of dscores (N, K) times the scores, of a packed batch.");

@@ -221,9 +221,7 @@ void bind(py::module_& module, const char* name) {
                throw std::invalid_argument("recompute must be False with tbptt_steps");
              }
              if ((recompute || tbptt_steps > 0) && !has_windows(network.network.spec())) {
-               throw std::invalid_argument(
-                   "tbptt_steps and recompute need pooling 'last', 'mean' or 'max', no embeddings, "
-                   "layers of one direction and no residual connections");
+               throw std::invalid_argument("tbptt_steps and recompute need bidirectional=False");
              }
              require(max_grad_norm > 0, "max_grad_norm", max_grad_norm, "more than 0");
              const OptimizerOptions options{solver_from_name(solver),

@@ -37,6 +37,7 @@ class Spec:
     loss: str = "squared_error"
     cell: Cell = LSTM
     embeddings: tuple[tuple[int, int, int], ...] = ()
+    residual: bool = False
 
     @property
     def oracle(self) -> reference.Network:
@@ -67,6 +68,7 @@ class Spec:
             dropout=self.dropout,
             cell=self.cell.core,
             embeddings=list(self.embeddings),
+            residual=self.residual,
             isa=isa,
         )
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <new>
 #include <string>
@@ -27,6 +28,9 @@ class AllocationError : public std::bad_alloc {
  private:
   std::shared_ptr<const std::string> text_;  // shared: copying an exception must not throw
 };
+
+// Bytes that all buffers of the process have now.
+inline std::atomic<Index> allocated_bytes{0};
 
 template <class T>
 class AlignedBuffer {
@@ -56,6 +60,7 @@ class AlignedBuffer {
       release();
       data_ = static_cast<T*>(fresh);
       capacity_ = size;
+      allocated_bytes.fetch_add(bytes, std::memory_order_relaxed);
     }
     return data_;
   }
@@ -87,7 +92,11 @@ class AlignedBuffer {
   }
 
   void release() noexcept {
-    if (data_ != nullptr) ::operator delete(data_, alignment(capacity_));
+    if (data_ != nullptr) {
+      ::operator delete(data_, alignment(capacity_));
+      allocated_bytes.fetch_sub(capacity_ * static_cast<Index>(sizeof(T)),
+                                std::memory_order_relaxed);
+    }
     data_ = nullptr;
     capacity_ = 0;
   }

@@ -65,11 +65,16 @@ void Attention<Scalar>::pack(const Scalar* parameters) noexcept {
 }
 
 template <class Scalar>
-void Attention<Scalar>::reserve(AttentionWorkspace<Scalar>& w, const PackedBatch& batch) const {
-  w.hidden.reserve(checked_product(batch.n_rows(), width()));
-  w.scores.reserve(batch.n_rows());
-  w.dscores.reserve(batch.n_rows());
-  w.sums.reserve(checked_product(batch.n_sequences(), kCarried));
+void Attention<Scalar>::reserve_sequences(AttentionWorkspace<Scalar>& w, Index n_sequences) const {
+  w.sums.reserve(checked_product(n_sequences, kCarried));
+  w.pooled.reserve(checked_product(n_sequences, width()));
+}
+
+template <class Scalar>
+void Attention<Scalar>::reserve_rows(AttentionWorkspace<Scalar>& w, Index rows) const {
+  w.hidden.reserve(checked_product(rows, width()));
+  w.scores.reserve(rows);
+  w.dscores.reserve(rows);
 }
 
 template <class Scalar>
@@ -81,30 +86,56 @@ void Attention<Scalar>::score_rows(const Scalar* h, Index rows, Scalar* hidden,
 }
 
 template <class Scalar>
-void Attention<Scalar>::forward(const PackedBatch& batch, const Scalar* h,
-                                AttentionWorkspace<Scalar>& w, Scalar* pooled, Index n_begin,
-                                Index n_end) const noexcept {
+void Attention<Scalar>::score(const PackedBatch& batch, const Scalar* h,
+                              AttentionWorkspace<Scalar>& w, Index n_begin,
+                              Index n_end) const noexcept {
   const auto score = [&](Index row, Index rows) {
     score_rows(h + row * width(), rows, w.hidden.data() + row * width(), w.scores.data() + row);
   };
   if (n_begin == 0 && n_end == batch.n_sequences()) {
     if (batch.n_rows() > 0) score(0, batch.n_rows());
-  } else {
-    for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
-      score(batch.offset(t) + n_begin, std::min(n_end, batch.n_active(t)) - n_begin);
-    }
+    return;
   }
+  for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
+    score(batch.offset(t) + n_begin, std::min(n_end, batch.n_active(t)) - n_begin);
+  }
+}
+
+template <class Scalar>
+void Attention<Scalar>::add(const PackedBatch& batch, const Index* begins, const Scalar* h,
+                            AttentionWorkspace<Scalar>& w, Scalar* pooled, Index n_begin,
+                            Index n_end) const noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
-    Scalar* to = pooled + n * width();
-    Scalar* sums = w.sums.data() + n * kCarried;
-    std::fill_n(to, width(), Scalar{0});
+    const bool begins_here = begins == nullptr || begins[n] == 0;
     for (Index t = 0; t < batch.length(n); ++t) {
       const Index row = batch.offset(t) + n;
-      add_step(w.scores.data()[row], h + row * width(), width(), t == 0, sums, to);
+      add_step(w.scores.data()[row], h + row * width(), width(), begins_here && t == 0,
+               w.sums.data() + n * kCarried, pooled + n * width());
     }
-    if (batch.length(n) == 0) continue;
-    for (Index j = 0; j < width(); ++j) to[j] /= sums[1];
   }
+}
+
+template <class Scalar>
+void Attention<Scalar>::end(const PackedBatch& whole, AttentionWorkspace<Scalar>& w, Scalar* pooled,
+                            Index n_begin, Index n_end) const noexcept {
+  for (Index n = n_begin; n < n_end; ++n) {
+    Scalar* to = pooled + n * width();
+    if (whole.length(n) > 0) {
+      const Scalar sum = w.sums.data()[n * kCarried + 1];
+      for (Index j = 0; j < width(); ++j) to[j] /= sum;
+    }
+    std::copy_n(to, width(), w.pooled.data() + n * width());
+  }
+}
+
+template <class Scalar>
+void Attention<Scalar>::forward(const PackedBatch& batch, const Scalar* h,
+                                AttentionWorkspace<Scalar>& w, Scalar* pooled, Index n_begin,
+                                Index n_end) const noexcept {
+  score(batch, h, w, n_begin, n_end);
+  std::fill(pooled + n_begin * width(), pooled + n_end * width(), Scalar{0});
+  add(batch, nullptr, h, w, pooled, n_begin, n_end);
+  end(batch, w, pooled, n_begin, n_end);
 }
 
 template <class Scalar>
@@ -130,61 +161,82 @@ void Attention<Scalar>::step(const Scalar* h, Index n_steps, Scalar* u, Scalar* 
 }
 
 template <class Scalar>
+void Attention<Scalar>::steps(const Scalar* h, Index n, Index n_steps,
+                              AttentionWorkspace<Scalar>& w, Scalar* carried) const noexcept {
+  score_rows(h, n, w.hidden.data(), w.scores.data());
+  for (Index t = 0; t < n; ++t) {
+    add_step(w.scores.data()[t], h + t * width(), n_features_, n_steps + t == 0,
+             carried + n_features_, carried);
+  }
+}
+
+template <class Scalar>
 void Attention<Scalar>::backward(const PackedBatch& batch, const Scalar* h, const Scalar* dpooled,
                                  AttentionWorkspace<Scalar>& w, Scalar* dy, Index n_begin,
                                  Index n_end) const noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     const Scalar* from = dpooled + n * width();
     const Scalar* sums = w.sums.data() + n * kCarried;
-    Scalar mean = 0;
+    const Scalar mean = dot(from, w.pooled.data() + n * width(), width());
     for (Index t = 0; t < batch.length(n); ++t) {
       const Index row = batch.offset(t) + n;
       const Scalar weight = exp_of(w.scores.data()[row] - sums[0]) / sums[1];
-      const Scalar product = dot(from, h + row * width(), width());
-      w.scores.data()[row] = weight;
-      w.dscores.data()[row] = product;
-      mean += weight * product;
+      w.dscores.data()[row] = weight * (dot(from, h + row * width(), width()) - mean);
       Scalar* to = dy + row * width();
       for (Index j = 0; j < width(); ++j) to[j] = weight * from[j];
-    }
-    for (Index t = 0; t < batch.length(n); ++t) {
-      const Index row = batch.offset(t) + n;
-      w.dscores.data()[row] = w.scores.data()[row] * (w.dscores.data()[row] - mean);
     }
   }
 }
 
+namespace {
+
+// body(first row, number of rows) for the runs of BPTT, the last one first.
+template <class Body>
+void each_run_of_steps(const PackedBatch& batch, Index rows_of_run, Body&& body) {
+  for (Index t_end = batch.n_steps(); t_end > 0;) {
+    const Steps steps = batch.steps_before(t_end, rows_of_run);
+    const Index row = batch.offset(steps.begin);
+    body(row, batch.row_end(steps.end - 1) - row);
+    t_end = steps.begin;
+  }
+}
+
+}  // namespace
+
 template <class Scalar>
-void Attention<Scalar>::query_gradient(const AttentionWorkspace<Scalar>& w, Index rows,
-                                       Scalar* gradient, Workers& workers) const noexcept {
+void Attention<Scalar>::query_gradient(const PackedBatch& batch, Index rows_of_run,
+                                       const AttentionWorkspace<Scalar>& w, Scalar* gradient,
+                                       Workers& workers) const noexcept {
   workers.each_range(width() / B, 4, [&](Index begin, Index end) {
-    std::fill(gradient + begin * B, gradient + end * B, Scalar{0});
     OuterAccumulate<Scalar> product{};
-    product.rows = rows;
-    product.a = w.dscores.data();
     product.a_row_stride = 1;
     product.k_end = 1;
     product.n_panels = 1;
     product.b_row_stride = width();
-    for (Index block = begin; block < end; block += 4) {
-      product.b = w.hidden.data() + block * B;
-      product.n_blocks = std::min<Index>(4, end - block);
-      product.c = gradient + block * B;
-      kernels_->outer_accumulate(product);
-    }
+    each_run_of_steps(batch, rows_of_run, [&](Index row, Index rows) {
+      product.rows = rows;
+      product.a = w.dscores.data() + row;
+      for (Index block = begin; block < end; block += 4) {
+        product.b = w.hidden.data() + row * width() + block * B;
+        product.n_blocks = std::min<Index>(4, end - block);
+        product.c = gradient + block * B;
+        kernels_->outer_accumulate(product);
+      }
+    });
   });
 }
 
 template <class Scalar>
 void Attention<Scalar>::finish_backward(const PackedBatch& batch, const Scalar* h,
-                                        AttentionWorkspace<Scalar>& w, Scalar* dy, Scalar* sums,
-                                        Workers& workers) const noexcept {
+                                        Index rows_of_run, AttentionWorkspace<Scalar>& w,
+                                        Scalar* dy, Scalar* sums, Workers& workers) const noexcept {
   constexpr Index kRows = 32;     // a few tiles for each thread
   constexpr Index kColumns = 24;  // likewise
-  const Index R = batch.n_rows();
   Scalar* hidden = w.hidden.data();
-  if (sums != nullptr) query_gradient(w, R, sums + projection_.gradient_panel_size(), workers);
-  workers.each_range(R, kRows, [&](Index begin, Index end) {
+  if (sums != nullptr) {
+    query_gradient(batch, rows_of_run, w, sums + projection_.gradient_panel_size(), workers);
+  }
+  workers.each_range(batch.n_rows(), kRows, [&](Index begin, Index end) {
     for (Index r = begin; r < end; ++r) {
       const Scalar dscore = w.dscores.data()[r];
       Scalar* u = hidden + r * width();
@@ -194,7 +246,10 @@ void Attention<Scalar>::finish_backward(const PackedBatch& batch, const Scalar* 
   });
   if (sums == nullptr) return;
   workers.each_range(n_features_ + 1, kColumns, [&](Index begin, Index end) {
-    projection_.gradient_columns(h, hidden, R, sums, begin, end);
+    each_run_of_steps(batch, rows_of_run, [&](Index row, Index rows) {
+      projection_.add_gradient_columns(h + row * width(), hidden + row * width(), rows, sums, begin,
+                                       end);
+    });
   });
 }
 

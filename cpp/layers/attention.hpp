@@ -4,7 +4,7 @@
 //
 //   u_t = tanh(W h_t + b)    e_t = q · u_t    a_t = exp(e_t) / Σ exp(e_k)    s = Σ a_t h_t
 //
-//   de_t = a_t (ds · h_t − Σ a_k ds · h_k)    dv_t = de_t q (1 − u_t²)    dh_t = a_t ds + dv_t W
+//   de_t = a_t (ds · h_t − ds · s)    dv_t = de_t q (1 − u_t²)    dh_t = a_t ds + dv_t W
 //   dq = Σ de_t u_t    dW = Σ dv_t h_tᵀ    db = Σ dv_t
 //
 // s is summed up step by step, with exponentials relative to the highest score so far: that is
@@ -23,9 +23,10 @@ namespace lstmcore {
 template <class Scalar>
 struct AttentionWorkspace {
   AlignedBuffer<Scalar> hidden;   // (R, Hp) u_t; backward: dv_t
-  AlignedBuffer<Scalar> scores;   // (R) e_t; backward: a_t
+  AlignedBuffer<Scalar> scores;   // (R) e_t
   AlignedBuffer<Scalar> dscores;  // (R) de_t
   AlignedBuffer<Scalar> sums;     // (N, 2) the highest e_t, and Σ exp(e_t − highest)
+  AlignedBuffer<Scalar> pooled;   // (N, Hp) s
 };
 
 template <class Scalar>
@@ -42,7 +43,8 @@ class Attention {
   void reserve_panels();
   void pack(const Scalar* parameters) noexcept;
 
-  void reserve(AttentionWorkspace<Scalar>& w, const PackedBatch& batch) const;
+  void reserve_sequences(AttentionWorkspace<Scalar>& w, Index n_sequences) const;
+  void reserve_rows(AttentionWorkspace<Scalar>& w, Index rows) const;
   // The gradient of the parameters in the making: of W and b in panels, then of q (Hp).
   Index gradient_size() const noexcept { return projection_.gradient_panel_size() + width(); }
 
@@ -50,6 +52,15 @@ class Attention {
   // has no step.
   void forward(const PackedBatch& batch, const Scalar* h, AttentionWorkspace<Scalar>& w,
                Scalar* pooled, Index n_begin, Index n_end) const noexcept;
+  // The same in pieces of time: u_t and e_t; then all steps added to what the sequences carry,
+  // which begin at steps `begins` of them (null: at 0); and after the last piece, s.
+  void score(const PackedBatch& batch, const Scalar* h, AttentionWorkspace<Scalar>& w,
+             Index n_begin, Index n_end) const noexcept;
+  void add(const PackedBatch& batch, const Index* begins, const Scalar* h,
+           AttentionWorkspace<Scalar>& w, Scalar* pooled, Index n_begin,
+           Index n_end) const noexcept;
+  void end(const PackedBatch& whole, AttentionWorkspace<Scalar>& w, Scalar* pooled, Index n_begin,
+           Index n_end) const noexcept;
   // The weights a_t of these sequences, into weights (R) of the whole batch.
   void get_weights(const PackedBatch& batch, const AttentionWorkspace<Scalar>& w, Scalar* weights,
                    Index n_begin, Index n_end) const noexcept;
@@ -57,22 +68,28 @@ class Attention {
   // carried (H + 2) is what the step before left.
   void step(const Scalar* h, Index n_steps, Scalar* u, Scalar* carried,
             Scalar* features) const noexcept;
+  // More steps of one sequence, h (n, Hp), into what it carries, after n_steps before them.
+  void steps(const Scalar* h, Index n, Index n_steps, AttentionWorkspace<Scalar>& w,
+             Scalar* carried) const noexcept;
 
-  // Backward in two halves: for the sequences [n_begin, n_end) from dpooled (N, Hp) to de_t and the
-  // first part of dy (R, Hp); then for all rows the rest of dy, and the gradient of the parameters
-  // unless it is null.
+  // Backward in two halves, for a batch or one piece of it that has its scores: for the sequences
+  // [n_begin, n_end) from dpooled (N, Hp) to de_t and the first part of dy (R, Hp); then for all
+  // rows the rest of dy, and added to the gradient of the parameters, unless it is null, the sums
+  // over runs of BPTT of at most rows_of_run rows, the last one first.
   void backward(const PackedBatch& batch, const Scalar* h, const Scalar* dpooled,
                 AttentionWorkspace<Scalar>& w, Scalar* dy, Index n_begin,
                 Index n_end) const noexcept;
-  void finish_backward(const PackedBatch& batch, const Scalar* h, AttentionWorkspace<Scalar>& w,
-                       Scalar* dy, Scalar* sums, Workers& workers) const noexcept;
+  void finish_backward(const PackedBatch& batch, const Scalar* h, Index rows_of_run,
+                       AttentionWorkspace<Scalar>& w, Scalar* dy, Scalar* sums,
+                       Workers& workers) const noexcept;
   // The sum over the parts of a batch, in their order; what is in `parts` is used up.
   void get_gradient(const std::vector<Scalar*>& parts, Scalar* gradient,
                     Workers& workers) const noexcept;
 
  private:
   Index width() const noexcept { return projection_.padded_features(); }
-  void query_gradient(const AttentionWorkspace<Scalar>& w, Index rows, Scalar* gradient,
+  void query_gradient(const PackedBatch& batch, Index rows_of_run,
+                      const AttentionWorkspace<Scalar>& w, Scalar* gradient,
                       Workers& workers) const noexcept;
   // u and e of rows.
   void score_rows(const Scalar* h, Index rows, Scalar* hidden, Scalar* scores) const noexcept;

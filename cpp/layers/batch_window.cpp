@@ -57,23 +57,41 @@ std::vector<BatchWindow> windows_from_steps(const PackedBatch& whole,
   return windows;
 }
 
-template <class Scalar>
-void gather_rows(const PackedBatch& whole, const BatchWindow& window, const Scalar* from,
-                 Index width, Scalar* to, Workers& workers) noexcept {
+namespace {
+
+// body(row of the window, sequence, step of the whole, rows) for rows that stand side by side in
+// both: those of sequences side by side that begin at the same step.
+template <class Body>
+void each_piece(const BatchWindow& window, Workers& workers, Body&& body) {
   const Index* begins = window.begins.data();
   workers.each_range(window.batch.n_steps(), 16, [&](Index t_begin, Index t_end) {
     for (Index t = t_begin; t < t_end; ++t) {
       const Index N = window.batch.n_active(t);
-      Scalar* rows = to + window.batch.offset(t) * width;
       for (Index n = 0; n < N;) {
-        // Sequences side by side that begin at the same step are one piece of memory.
         Index next = n + 1;
         while (next < N && begins[next] == begins[n]) ++next;
-        const Index row = whole.whole_row(begins[n] + t) + n;
-        std::copy_n(from + row * width, (next - n) * width, rows + n * width);
+        body(window.batch.offset(t) + n, n, begins[n] + t, next - n);
         n = next;
       }
     }
+  });
+}
+
+}  // namespace
+
+template <class Scalar>
+void gather_rows(const PackedBatch& whole, const BatchWindow& window, const Scalar* from,
+                 Index width, Scalar* to, Workers& workers) noexcept {
+  each_piece(window, workers, [&](Index row, Index n, Index step, Index rows) {
+    std::copy_n(from + (whole.whole_row(step) + n) * width, rows * width, to + row * width);
+  });
+}
+
+template <class Scalar>
+void scatter_rows(const PackedBatch& whole, const BatchWindow& window, const Scalar* from,
+                  Index width, Scalar* to, Workers& workers) noexcept {
+  each_piece(window, workers, [&](Index row, Index n, Index step, Index rows) {
+    std::copy_n(from + row * width, rows * width, to + (whole.offset(step) + n) * width);
   });
 }
 
@@ -81,5 +99,9 @@ template void gather_rows(const PackedBatch&, const BatchWindow&, const float*, 
                           Workers&) noexcept;
 template void gather_rows(const PackedBatch&, const BatchWindow&, const double*, Index, double*,
                           Workers&) noexcept;
+template void scatter_rows(const PackedBatch&, const BatchWindow&, const float*, Index, float*,
+                           Workers&) noexcept;
+template void scatter_rows(const PackedBatch&, const BatchWindow&, const double*, Index, double*,
+                           Workers&) noexcept;
 
 }  // namespace lstmcore

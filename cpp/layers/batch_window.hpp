@@ -22,9 +22,13 @@ std::vector<BatchWindow> windows_from_ends(const PackedBatch& whole, Index n_ste
 std::vector<BatchWindow> windows_from_steps(const PackedBatch& whole,
                                             const std::vector<Index>& first_steps);
 
-// The rows of a window, from a matrix (R, width) of the batch that `whole` is or is a part of.
+// The rows of a window, from a matrix (R, width) of the batch that `whole` is or is a part of; and
+// back to one of `whole` itself.
 template <class Scalar>
 void gather_rows(const PackedBatch& whole, const BatchWindow& window, const Scalar* from,
                  Index width, Scalar* to, Workers& workers) noexcept;
+template <class Scalar>
+void scatter_rows(const PackedBatch& whole, const BatchWindow& window, const Scalar* from,
+                  Index width, Scalar* to, Workers& workers) noexcept;
 
 }  // namespace lstmcore

@@ -67,8 +67,9 @@ void Dense<Scalar>::weight_gradients(const Scalar* features, const Scalar* dscor
                                      Scalar* gradient_panels, Scalar* gradient,
                                      Workers& workers) const noexcept {
   constexpr Index kColumns = 24;  // at least four tiles for each thread
+  std::fill_n(gradient_panels, gradient_panel_size(), Scalar{0});
   workers.each_range(n_features_ + 1, kColumns, [&](Index begin, Index end) {
-    gradient_columns(features, dscores, rows, gradient_panels, begin, end);
+    add_gradient_columns(features, dscores, rows, gradient_panels, begin, end);
   });
   unpack_gradient(gradient_panels, gradient);
 }
@@ -88,9 +89,9 @@ void Dense<Scalar>::unpack_gradient(const Scalar* gradient_panels,
 }
 
 template <class Scalar>
-void Dense<Scalar>::gradient_columns(const Scalar* features, const Scalar* dscores, Index rows,
-                                     Scalar* gradient_panels, Index begin,
-                                     Index end) const noexcept {
+void Dense<Scalar>::add_gradient_columns(const Scalar* features, const Scalar* dscores, Index rows,
+                                         Scalar* gradient_panels, Index begin,
+                                         Index end) const noexcept {
   static constexpr Scalar kOne[1] = {1};
   const Index columns = n_features_ + 1;
   for (Index first = 0; first < n_output_blocks_; first += 4) {
@@ -102,7 +103,6 @@ void Dense<Scalar>::gradient_columns(const Scalar* features, const Scalar* dscor
     product.n_blocks = std::min<Index>(4, n_output_blocks_ - first);
     Scalar* panel = gradient_panels + first * B * columns;
     const Index width = product.n_blocks * B;
-    std::fill(panel + begin * width, panel + end * width, Scalar{0});
     product.a = features;
     product.a_row_stride = padded_features();
     product.k_begin = begin;

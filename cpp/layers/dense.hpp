@@ -32,10 +32,10 @@ class Dense {
   Index gradient_panel_size() const noexcept { return (n_features_ + 1) * padded_outputs(); }
   void weight_gradients(const Scalar* features, const Scalar* dscores, Index rows,
                         Scalar* gradient_panels, Scalar* gradient, Workers& workers) const noexcept;
-  // The same in two steps: columns [begin, end) of the F + 1 of the gradient panels, the last of
-  // them that of b; and from whole panels to the gradient.
-  void gradient_columns(const Scalar* features, const Scalar* dscores, Index rows,
-                        Scalar* gradient_panels, Index begin, Index end) const noexcept;
+  // The same in two steps: added to columns [begin, end) of the F + 1 of the gradient panels, the
+  // last of them that of b; and from whole panels to the gradient.
+  void add_gradient_columns(const Scalar* features, const Scalar* dscores, Index rows,
+                            Scalar* gradient_panels, Index begin, Index end) const noexcept;
   void unpack_gradient(const Scalar* gradient_panels, Scalar* gradient) const noexcept;
 
  private:

@@ -67,13 +67,16 @@ void add_to_max(const PackedBatch& batch, Index begin, const Scalar* history, In
   }
 }
 
-// The gradient of h at step `step` of a sequence of that length.
+// The gradient of what stands at step `step` of a sequence of that length.
 template <class Scalar>
 void spread(Pooling pooling, Index length, Index step, const Scalar* dpooled, Index width,
             const std::int32_t* argmax, Scalar* dy) {
   if (pooling == Pooling::kMean) {
     const auto divisor = static_cast<Scalar>(length);
     for (Index j = 0; j < width; ++j) dy[j] = dpooled[j] / divisor;
+  } else if (pooling == Pooling::kLast) {
+    const bool ends = step + 1 == length;
+    for (Index j = 0; j < width; ++j) dy[j] = ends ? dpooled[j] : Scalar{0};
   } else {
     for (Index j = 0; j < width; ++j) dy[j] = argmax[j] == step ? dpooled[j] : Scalar{0};
   }
@@ -158,7 +161,6 @@ template <class Scalar>
 void pooling_backward(Pooling pooling, const PackedBatch& whole, const BatchWindow& window,
                       const Scalar* dpooled, Index width, const std::int32_t* argmax, Scalar* dy,
                       Index n_begin, Index n_end) noexcept {
-  if (pooling == Pooling::kLast) return;
   for (Index n = n_begin; n < n_end; ++n) {
     for (Index t = 0; t < window.batch.length(n); ++t) {
       spread(pooling, whole.length(n), window.begins[static_cast<std::size_t>(n)] + t,

@@ -129,6 +129,7 @@ class RecurrentStack {
   Steps steps_before(const PackedBatch& batch, Index t_end) const noexcept {
     return batch.steps_before(t_end, rows_of_run_);
   }
+  Index rows_of_run() const noexcept { return rows_of_run_; }
   // Nothing is added up yet; `gradient` is what get_gradients will be given.
   void clear(StackGradients<Scalar>& sums, Scalar* gradient) const noexcept;
   // From the state gradients in w and dy (R, W, or null) to dx (R, I padded to

@@ -57,11 +57,15 @@ void Network<Scalar>::pack(const Scalar* parameters, Workers& workers) noexcept 
 
 template <class Scalar>
 void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds,
-                                   bool keep, const Dropout& dropout, int n_threads) const {
+                                   bool keep, bool in_windows, const Dropout& dropout,
+                                   int n_threads) const {
   const Index N = w.batch.n_sequences();
   lstmcore::assign_parts(w.parts, w.batch, bounds);
   w.memories.resize(std::min(w.parts.size(), static_cast<std::size_t>(n_threads)));
-  for (NetworkPart<Scalar>& part : w.parts) assign_windows(w.bptt, keep, part);
+  for (NetworkPart<Scalar>& part : w.parts) {
+    part.windows.clear();
+    if (in_windows && has_windows(spec_)) assign_windows(w.bptt, keep, part);
+  }
   for (PartMemory<Scalar>& m : w.memories) {
     for (const NetworkPart<Scalar>& part : w.parts) reserve_part(part, keep, dropout, w.bptt, m);
   }
@@ -71,8 +75,8 @@ void Network<Scalar>::assign_parts(NetworkWorkspace<Scalar>& w, const std::vecto
 }
 
 template <class Scalar>
-void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, int n_threads) const {
-  assign_parts(w, stack_.parts(w.batch, n_threads), false, Dropout{}, n_threads);
+void Network<Scalar>::reserve(NetworkWorkspace<Scalar>& w, int n_threads, bool in_windows) const {
+  assign_parts(w, stack_.parts(w.batch, n_threads), false, in_windows, Dropout{}, n_threads);
 }
 
 template <class Scalar>
@@ -80,18 +84,23 @@ void Network<Scalar>::reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dr
                                            int n_threads, const BpttOptions& bptt) const {
   const Index N = w.batch.n_sequences();
   w.bptt = bptt;
-  assign_parts(w, stack_.gradient_parts(w.batch), true, dropout, n_threads);
-  const Index inputs_stride = round_up(embeddings_.output_size(), kBlock<Scalar>);
+  assign_parts(w, stack_.gradient_parts(w.batch), true, true, dropout, n_threads);
   for (NetworkPart<Scalar>& part : w.parts) {
     stack_.reserve_sums(part.sums, n_threads);
     if (attention_) part.attention_sums.reserve(attention_->gradient_size());
     if (embeddings_.any()) {
-      part.dinputs.reserve(checked_product(part.batch.n_rows(), inputs_stride));
+      part.dinputs.reserve(checked_product(part.batch.n_rows(), dinputs_stride()));
     }
   }
   w.dscores.reserve(checked_product(N, padded_outputs()));
   w.dpooled.reserve(checked_product(N, width()));
   w.head_gradient_panels.reserve(head_.gradient_panel_size());
+}
+
+template <class Scalar>
+void Network<Scalar>::clear(NetworkPart<Scalar>& part, Scalar* gradient) const noexcept {
+  stack_.clear(part.sums, gradient);
+  if (attention_) std::fill_n(part.attention_sums.data(), attention_->gradient_size(), Scalar{0});
 }
 
 template <class Scalar>
@@ -110,7 +119,7 @@ void Network<Scalar>::pool(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar
   const Index first = part.batch.first_sequence() * width();
   Scalar* pooled = w.pooled.data() + first;
   if (attention_) {
-    attention_->forward(part.batch, top_output(part, m), m.attention, pooled, n_begin, n_end);
+    attention_->forward(part.batch, top_output(part.batch, m), m.attention, pooled, n_begin, n_end);
     return;
   }
   pooling_forward(spec_.pooling, part.batch, stack_.output_history(m.stack), width(),
@@ -156,7 +165,7 @@ void Network<Scalar>::backward_pooling(NetworkWorkspace<Scalar>& w, const Networ
   const Index first = part.batch.first_sequence();
   const Scalar* dpooled = w.dpooled.data() + first * width();
   if (attention_) {
-    attention_->backward(part.batch, top_output(part, m), dpooled, m.attention, m.dy.data(),
+    attention_->backward(part.batch, top_output(part.batch, m), dpooled, m.attention, m.dy.data(),
                          n_begin, n_end);
   } else if (!has_state_gradient()) {
     pooling_backward(spec_.pooling, part.batch, dpooled, width(), backward_from(),
@@ -228,7 +237,7 @@ void Network<Scalar>::attention(const Scalar* x, int n_threads, NetworkWorkspace
                                 Scalar* weights) const {
   const int threads = useful_threads(
       stack_.multiply_adds_per_row() * static_cast<double>(w.batch.n_rows()), n_threads);
-  reserve(w, threads);
+  reserve(w, threads, false);
   const auto run = [&](NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& its_workers) {
     const Index first = part.batch.first_sequence();
     forward_part(x, Dropout{}, w, part, m, its_workers, [&](Index n_begin, Index n_end) {

@@ -32,8 +32,9 @@ class Network {
   void use_tables(const Scalar* tables) noexcept { embeddings_.use(tables); }
   Index table_offset() const noexcept { return head_offset() + head_.n_parameters(); }
 
-  // Memory for w.batch and that many threads: in inference, or for the gradient.
-  void reserve(NetworkWorkspace<Scalar>& w, int n_threads) const;
+  // Memory for w.batch and that many threads: in inference, with long batches in windows unless
+  // something of all steps is wanted; or for the gradient.
+  void reserve(NetworkWorkspace<Scalar>& w, int n_threads, bool in_windows = true) const;
   void reserve_for_gradient(NetworkWorkspace<Scalar>& w, const Dropout& dropout, int n_threads,
                             const BpttOptions& bptt = {}) const;
 
@@ -57,7 +58,7 @@ class Network {
     const auto run = [&](NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& its_workers) {
       const Index first = part.batch.first_sequence();
       StackGradients<Scalar>* sums = gradient == nullptr ? nullptr : &part.sums;
-      if (sums != nullptr) stack_.clear(*sums, gradient);
+      if (sums != nullptr) clear(part, gradient);
       if (!part.windows.empty()) {
         forward_windows(x, dropout, w, part, m, its_workers, last_window_keeps(w));
         each_run(part.batch, its_workers, [&](Index n_begin, Index n_end) {
@@ -65,7 +66,7 @@ class Network {
           compare(first + n_begin, first + n_end);
           backward_head(dropout, w, part, n_begin, n_end);
         });
-        backward_windows(x, dropout, w, part, m, *sums, its_workers);
+        backward_windows(x, dropout, w, part, m, its_workers);
         return;
       }
       forward_part(x, dropout, w, part, m, its_workers, [&](Index n_begin, Index n_end) {
@@ -74,9 +75,9 @@ class Network {
         backward_pooling(w, part, m, n_begin - first, n_end - first);
       });
       if (attention_) {
-        attention_->finish_backward(part.batch, top_output(part, m), m.attention, m.dy.data(),
-                                    sums == nullptr ? nullptr : part.attention_sums.data(),
-                                    its_workers);
+        Scalar* attention_sums = sums == nullptr ? nullptr : part.attention_sums.data();
+        attention_->finish_backward(part.batch, top_output(part.batch, m), stack_.rows_of_run(),
+                                    m.attention, m.dy.data(), attention_sums, its_workers);
       }
       stack_.backward(part.batch, inputs(x, m), dy(m), dinputs(dx, part), dropout.of_part(first),
                       m.stack, sums, its_workers, norms);
@@ -100,7 +101,7 @@ class Network {
                     NetworkWorkspace<Scalar>& w, Scalar* pooled, Scalar* outputs) const;
 
   // More steps of one sequence: hidden states h (n, H) of the top layer into what pooling carries
-  // along, pooled (H), after n_steps before them.
+  // along, pooled (C), after n_steps before them.
   void pool_steps(const Scalar* h, Index n, Index n_steps, NetworkWorkspace<Scalar>& w,
                   Scalar* pooled) const;
 
@@ -117,9 +118,8 @@ class Network {
   Index head_offset() const noexcept {
     return stack_.n_parameters() + (attention_ ? attention_->n_parameters() : Index{0});
   }
-  const Scalar* top_output(const NetworkPart<Scalar>& part,
-                           const PartMemory<Scalar>& m) const noexcept {
-    return stack_.output(m.stack, part.batch).data;
+  const Scalar* top_output(const PackedBatch& batch, const PartMemory<Scalar>& m) const noexcept {
+    return stack_.output(m.stack, batch).data;
   }
   // What the lowest layer reads, and the gradient of it: dx where that of x itself is asked for.
   BatchRows<const Scalar> inputs(const Scalar* x, const PartMemory<Scalar>& m) const noexcept {
@@ -128,9 +128,11 @@ class Network {
     return {m.inputs.data(), E, false};
   }
   BatchRows<Scalar> dinputs(Scalar* dx, NetworkPart<Scalar>& part) const noexcept {
-    const Index stride = round_up(embeddings_.output_size(), kBlock<Scalar>);
-    if (!embeddings_.any()) return {dx, stride, true};
-    return {part.dinputs.data(), stride, false};
+    if (!embeddings_.any()) return {dx, dinputs_stride(), true};
+    return {part.dinputs.data(), dinputs_stride(), false};
+  }
+  Index dinputs_stride() const noexcept {
+    return round_up(embeddings_.output_size(), kBlock<Scalar>);
   }
   // The first of these units that reads from the end to the start, or behind them all.
   Index backward_from() const noexcept {
@@ -160,7 +162,9 @@ class Network {
         });
   }
   void assign_parts(NetworkWorkspace<Scalar>& w, const std::vector<Index>& bounds, bool keep,
-                    const Dropout& dropout, int n_threads) const;
+                    bool in_windows, const Dropout& dropout, int n_threads) const;
+  // Nothing is added up yet; `gradient` is what get_gradients will be given.
+  void clear(NetworkPart<Scalar>& part, Scalar* gradient) const noexcept;
 
   // Windows over time (network_windows.cpp): the part forward, window after window, to w.pooled;
   // back from w.dpooled to its sums.
@@ -172,10 +176,9 @@ class Network {
                        const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& workers,
                        bool last_keeps) const;
   void backward_windows(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                        const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
-                        StackGradients<Scalar>& sums, Workers& workers) const;
-  BatchRows<const Scalar> window_rows(const PartMemory<Scalar>& m) const noexcept {
-    return {m.x.data(), spec_.stack.input_size, false};
+                        NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Workers& workers) const;
+  BatchRows<const Scalar> window_inputs(const PartMemory<Scalar>& m) const noexcept {
+    return {(embeddings_.any() ? m.inputs : m.x).data(), embeddings_.output_size(), false};
   }
   // A window from its states to those after it.
   void forward_window(const Scalar* x, const Dropout& dropout, NetworkWorkspace<Scalar>& w,
@@ -183,8 +186,8 @@ class Network {
                       bool pools, Scalar* before, Scalar* after, PartMemory<Scalar>& m,
                       Workers& workers) const;
   void backward_window(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                       const NetworkPart<Scalar>& part, const BatchWindow& window,
-                       PartMemory<Scalar>& m, StackGradients<Scalar>& sums, Workers& workers) const;
+                       NetworkPart<Scalar>& part, const BatchWindow& window, PartMemory<Scalar>& m,
+                       Workers& workers) const;
   // For the sequences [n_begin, n_end) of a part: inputs and zero initial states; pooling and head;
   // from w.dscores to the gradients of what the stack put out.
   void start(const Scalar* x, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,

@@ -51,9 +51,8 @@ std::vector<Index> starts_by_rows(const PackedBatch& batch, Index n_rows) {
 template <class Scalar>
 void Network<Scalar>::assign_windows(const BpttOptions& bptt, bool keep,
                                      NetworkPart<Scalar>& part) const {
-  part.windows.clear();
   const PackedBatch& batch = part.batch;
-  if (batch.n_steps() < 2 || !has_windows(spec_)) return;
+  if (batch.n_steps() < 2) return;
   if (keep && bptt.tbptt_steps > 0) {
     if (batch.n_steps() > bptt.tbptt_steps) {
       part.windows = windows_from_ends(batch, bptt.tbptt_steps);
@@ -65,9 +64,11 @@ void Network<Scalar>::assign_windows(const BpttOptions& bptt, bool keep,
     starts = window_starts(stack_, batch);
   } else if (!keep) {
     constexpr Index kBytes = 4 << 20;  // of the histories of all layers
-    Index units = 0;
-    for (Index l = 0; l < stack_.n_layers(); ++l) units += stack_.layer(l).padded_hidden_size();
-    const Index rows = std::max<Index>(1, kBytes / (units * static_cast<Index>(sizeof(Scalar))));
+    Index units = attention_ ? width() : 0;
+    if (!stack_.output_is_h()) units += width();
+    for (Index l = 0; l < stack_.n_layers(); ++l) units += stack_.layer(l).padded_output_size();
+    const Index row_bytes = std::max<Index>(1, units * static_cast<Index>(sizeof(Scalar)));
+    const Index rows = std::max<Index>(1, kBytes / row_bytes);
     if (batch.n_rows() > 2 * rows) starts = starts_by_rows(batch, rows);
   }
   if (starts.size() > 1) part.windows = windows_from_steps(batch, starts);
@@ -79,22 +80,25 @@ void Network<Scalar>::reserve_part(const NetworkPart<Scalar>& part, bool keep,
                                    PartMemory<Scalar>& m) const {
   const auto reserve = [&](const PackedBatch& batch) {
     stack_.reserve(m.stack, batch, keep, dropout);
+    if (attention_) attention_->reserve_rows(m.attention, batch.n_rows());
+    if (embeddings_.any()) {
+      m.inputs.reserve(checked_product(batch.n_rows(), embeddings_.output_size()));
+    }
     if (!keep) return;
     stack_.reserve_gradients(m.stack, batch);
     if (has_state_gradient()) return;
     m.dy.reserve(checked_product(batch.n_rows(), width()));
   };
+  if (attention_) attention_->reserve_sequences(m.attention, part.batch.n_sequences());
   if (part.windows.empty()) {
     reserve(part.batch);
-    if (attention_) attention_->reserve(m.attention, part.batch);
-    if (embeddings_.any()) {
-      m.inputs.reserve(checked_product(part.batch.n_rows(), embeddings_.output_size()));
-    }
     return;
   }
   for (const BatchWindow& window : part.windows) {
+    const Index rows = window.batch.n_rows();
     reserve(window.batch);
-    m.x.reserve(checked_product(window.batch.n_rows(), spec_.stack.input_size));
+    m.x.reserve(checked_product(rows, spec_.n_columns()));
+    if (keep && embeddings_.any()) m.dinputs.reserve(checked_product(rows, dinputs_stride()));
   }
   const Index states = checked_product(part.batch.n_sequences(), stack_.state_size());
   const auto n_kept = static_cast<Index>(keep && bptt.recompute ? part.windows.size() : 1);
@@ -115,17 +119,32 @@ void Network<Scalar>::forward_window(const Scalar* x, const Dropout& dropout,
                                      Workers& workers) const {
   const Index N = part.batch.n_sequences();
   const Index first = part.batch.first_sequence() * width();
-  gather_rows(part.batch, window, x, spec_.stack.input_size, m.x.data(), workers);
+  const Index columns = spec_.n_columns();
+  gather_rows(part.batch, window, x, columns, m.x.data(), workers);
+  if (embeddings_.any()) {
+    constexpr Index kRows = 64;
+    workers.each_range(window.batch.n_rows(), kRows, [&](Index begin, Index end) {
+      embeddings_.embed(m.x.data() + begin * columns, end - begin,
+                        m.inputs.data() + begin * embeddings_.output_size());
+    });
+  }
   stack_.reserve(m.stack, window.batch, keep, dropout);  // there is room: only the layout changes
   const auto start = [&](Index n_begin, Index n_end) {
     stack_.set_initial_states(m.stack, window.batch, before, N, n_begin, n_end);
   };
   const auto pool = [&](Index n_begin, Index n_end) {
-    if (!pools) return;
-    pooling_add(spec_.pooling, window, m.stack.layers.back().h.data(), width(),
-                w.pooled.data() + first, w.argmax.data() + first, n_begin, n_end);
+    Scalar* pooled = w.pooled.data() + first;
+    if (attention_) {
+      const Scalar* h = top_output(window.batch, m);
+      attention_->score(window.batch, h, m.attention, n_begin, n_end);
+      if (!pools) return;
+      attention_->add(window.batch, window.begins.data(), h, m.attention, pooled, n_begin, n_end);
+    } else if (pools) {
+      pooling_add(spec_.pooling, window, stack_.output_history(m.stack), width(), pooled,
+                  w.argmax.data() + first, n_begin, n_end);
+    }
   };
-  stack_.forward(window.batch, window_rows(m), dropout, m.stack, workers, start, pool);
+  stack_.forward(window.batch, window_inputs(m), dropout, m.stack, workers, start, pool);
   if (after == nullptr) return;
   if (after != before) std::copy_n(before, N * stack_.state_size(), after);
   stack_.get_final_states(m.stack, window.batch, after, N);
@@ -161,39 +180,57 @@ void Network<Scalar>::forward_windows(const Scalar* x, const Dropout& dropout,
                    is_last && last_keeps, true, before, after, m, workers);
     before = after;
   }
-  pooling_end(spec_.pooling, part.batch, width(), w.pooled.data() + first, 0, N);
+  if (attention_) {
+    attention_->end(part.batch, m.attention, w.pooled.data() + first, 0, N);
+  } else {
+    pooling_end(spec_.pooling, part.batch, width(), w.pooled.data() + first, 0, N);
+  }
 }
 
 template <class Scalar>
 void Network<Scalar>::backward_window(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
-                                      const NetworkPart<Scalar>& part, const BatchWindow& window,
-                                      PartMemory<Scalar>& m, StackGradients<Scalar>& sums,
-                                      Workers& workers) const {
+                                      NetworkPart<Scalar>& part, const BatchWindow& window,
+                                      PartMemory<Scalar>& m, Workers& workers) const {
   const Index N = part.batch.n_sequences();
   const Index first = part.batch.first_sequence() * width();
-  pooling_backward(spec_.pooling, part.batch, window, w.dpooled.data() + first, width(),
-                   w.argmax.data() + first, m.dy.data(), 0, window.batch.n_sequences());
+  const Scalar* dpooled = w.dpooled.data() + first;
+  if (attention_) {
+    const Scalar* h = top_output(window.batch, m);
+    attention_->backward(window.batch, h, dpooled, m.attention, m.dy.data(), 0,
+                         window.batch.n_sequences());
+    attention_->finish_backward(window.batch, h, stack_.rows_of_run(), m.attention, m.dy.data(),
+                                part.attention_sums.data(), workers);
+  } else if (!has_state_gradient()) {
+    pooling_backward(spec_.pooling, part.batch, window, dpooled, width(), w.argmax.data() + first,
+                     m.dy.data(), 0, window.batch.n_sequences());
+  }
+  const BatchRows<Scalar> dx{embeddings_.any() ? m.dinputs.data() : nullptr, dinputs_stride(),
+                             false};
   stack_.set_state_gradients(m.stack, window.batch, m.dstates.data(), N);
-  stack_.backward(window.batch, window_rows(m), dy(m), {}, dropout, m.stack, &sums, workers);
+  stack_.backward(window.batch, window_inputs(m), dy(m), dx, dropout, m.stack, &part.sums, workers);
   stack_.get_state_gradients(m.stack, window.batch, m.dstates.data(), N);
+  if (dx.data == nullptr) return;
+  scatter_rows(part.batch, window, dx.data, dx.stride, part.dinputs.data(), workers);
 }
 
 template <class Scalar>
 void Network<Scalar>::backward_windows(const Scalar* x, const Dropout& dropout,
-                                       NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
-                                       PartMemory<Scalar>& m, StackGradients<Scalar>& sums,
-                                       Workers& workers) const {
+                                       NetworkWorkspace<Scalar>& w, NetworkPart<Scalar>& part,
+                                       PartMemory<Scalar>& m, Workers& workers) const {
   const Index N = part.batch.n_sequences();
   const Index size = N * stack_.state_size();
   std::fill_n(m.dstates.data(), size, Scalar{0});
-  if (spec_.pooling == Pooling::kLast) {
+  if (embeddings_.any()) {  // for the steps that no gradient reaches
+    std::fill_n(part.dinputs.data(), part.batch.n_rows() * dinputs_stride(), Scalar{0});
+  }
+  if (has_state_gradient()) {
     const Index H = stack_.output_size();
     const Scalar* dpooled = w.dpooled.data() + part.batch.first_sequence() * width();
     Scalar* dh = stack_.top_hidden(m.dstates.data(), N);
     for (Index n = 0; n < N; ++n) std::copy_n(dpooled + n * width(), H, dh + n * H);
   }
   const auto back = [&](const BatchWindow& window) {
-    backward_window(of_window(dropout, part.batch, window), w, part, window, m, sums, workers);
+    backward_window(of_window(dropout, part.batch, window), w, part, window, m, workers);
   };
   const std::vector<BatchWindow>& windows = part.windows;
   if (!last_window_keeps(w)) {  // each window has a gradient of its own
@@ -218,10 +255,24 @@ template <class Scalar>
 void Network<Scalar>::pool_steps(const Scalar* h, Index n, Index n_steps,
                                  NetworkWorkspace<Scalar>& w, Scalar* pooled) const {
   const Index H = stack_.output_size();
-  Scalar* features = w.pooled.reserve(H);
-  for (Index t = 0; t < n; ++t) {
-    pooling_step(spec_.pooling, h + t * H, H, n_steps + t + 1, pooled, features);
+  if (!attention_) {
+    Scalar* features = w.pooled.reserve(H);
+    for (Index t = 0; t < n; ++t) {
+      pooling_step(spec_.pooling, h + t * H, H, n_steps + t + 1, pooled, features);
+    }
+    return;
   }
+  constexpr Index kRows = 1024;
+  AttentionWorkspace<Scalar> memory;
+  attention_->reserve_rows(memory, std::min(n, kRows));
+  Scalar* rows = w.pooled.reserve_zeroed(checked_product(std::min(n, kRows), width()));
+  run_with_workers(1, [&](Workers&) {
+    for (Index begin = 0; begin < n; begin += kRows) {
+      const Index end = std::min(n, begin + kRows);
+      for (Index t = begin; t < end; ++t) std::copy_n(h + t * H, H, rows + (t - begin) * width());
+      attention_->steps(rows, end - begin, n_steps + begin, memory, pooled);
+    }
+  });
 }
 
 template class Network<float>;

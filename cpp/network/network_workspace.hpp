@@ -44,12 +44,9 @@ struct BpttOptions {
   bool recompute = false;  // whether to keep states alone, and make gates again when they're needed
 };
 
-// Whether a network can be worked on window by window. Attention looks at all steps at once, and so
-// does a layer that reads from the end; windows know no output but h of the top layer.
-inline bool has_windows(const NetworkSpec& spec) noexcept {
-  return spec.pooling != Pooling::kAttention && spec.embeddings.empty() &&
-         !spec.stack.bidirectional && (!spec.stack.residual || spec.stack.n_levels() == 1);
-}
+// Whether a network can be worked on window by window: a layer that reads from the end begins where
+// the last window is.
+inline bool has_windows(const NetworkSpec& spec) noexcept { return !spec.stack.bidirectional; }
 
 // What stays of a part of a batch when it has been worked on.
 template <class Scalar>
@@ -66,10 +63,11 @@ template <class Scalar>
 struct PartMemory {
   StackWorkspace<Scalar> stack;
   AttentionWorkspace<Scalar> attention;
-  AlignedBuffer<Scalar> inputs;  // (R, E) where there are embeddings
+  AlignedBuffer<Scalar> inputs;  // (R, E) where there are embeddings, of the part or of a window
   AlignedBuffer<Scalar> dy;      // (R, Hp) where every step, or what is no h, has a gradient
-  // Of a part with windows: x of one, states before one or before each, their gradients.
-  AlignedBuffer<Scalar> x, states, dstates;
+  // Of a part with windows: x of one, gradients of its embeddings; states before one or before
+  // each, their gradients.
+  AlignedBuffer<Scalar> x, dinputs, states, dstates;
 };
 
 template <class Scalar>

@@ -150,6 +150,19 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             If a shape is wrong, or values are not real numbers.
         TypeError
             If an argument is no array, list of arrays, or state.
+
+        Examples
+        --------
+        A sequence in chunks, of which each begins where the one before ended, gives the bits of the
+        whole sequence:
+
+        >>> import numpy as np
+        >>> from lstmcore.layers import LSTM
+        >>> layer, x = LSTM(3, 8, random_state=0), np.random.default_rng(0).normal(size=(2, 100, 3))
+        >>> first, state = layer(x[:, :60])
+        >>> second, state = layer(x[:, 60:], state)
+        >>> np.array_equal(np.concatenate([first, second], axis=1), layer(x)[0])
+        True
         """
         y, state, _ = self._run(x, state, keep=False)
         return y, state
@@ -241,6 +254,20 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         ((2, 5, 3), ['bias_l0', 'weight_hh_l0', 'weight_ih_l0'])
         >>> for name, values in layer.parameters.items():
         ...     values -= 0.1 * grads[name]
+
+        A sequence in chunks, in the memory of one of them: forward with the states alone, then from
+        the last chunk to the first, each once more. Without the ``dstate`` that is handed back,
+        that would be truncated BPTT.
+
+        >>> chunks = np.split(np.ones((2, 400, 3)), 4, axis=1)
+        >>> states = [None]
+        >>> for x in chunks[:-1]:
+        ...     states.append(layer(x, states[-1])[1])
+        >>> dstate, sums = None, dict.fromkeys(grads, 0.0)
+        >>> for x, state in zip(reversed(chunks), reversed(states), strict=True):
+        ...     y, _, cache = layer.forward(x, state)
+        ...     _, dstate, grads = layer.backward(y, cache, dstate, need_dx=False)
+        ...     sums = {name: sums[name] + grads[name] for name in sums}
         """
         if not isinstance(cache, _Cache):
             raise TypeError(f"cache must be what forward returned, got {type(cache).__name__}.")
