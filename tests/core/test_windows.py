@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ NETWORKS = [
     ),
     *(
         Spec(hidden_sizes=(20, 9), pooling=p, dropout=0.3, cell=cell)
-        for cell, p in zip(CELLS, (*POOLINGS, "attention") * 2, strict=True)
+        for cell, p in zip(CELLS, cycle((*POOLINGS, "attention")), strict=False)
     ),
 ]
 
