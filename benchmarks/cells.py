@@ -60,6 +60,7 @@ VARIANTS: dict[str, Variant] = {
     "coupled": Variant("LSTM", "f = 1 - i, three products", {"coupled_gates": True}),
     "clipped": Variant("LSTM", "c is held within bounds", {"cell_clip": 3.0}),
     "projected": Variant("LSTM", "h has half as many units", {"proj_size": 64}, {"proj_size": 64}),
+    "layer-norm": Variant("LSTM", "products and c normalised", {"layer_norm": True}),
     "bidirectional": Variant(
         "LSTM", "both directions", {"bidirectional": True}, {"bidirectional": True}
     ),

@@ -105,6 +105,7 @@ _BOUND = Option(None, _parameters.optional(_parameters.number(0, low_allowed=Fal
 LSTM_OPTIONS: dict[str, Option] = {
     "peephole": Option(False, _parameters.boolean(), bool),
     "coupled_gates": Option(False, _parameters.boolean(), bool),
+    "layer_norm": Option(False, _parameters.boolean(), bool),
     "gate_clip": _BOUND,
     "cell_clip": _BOUND,
     "gate_activation": Option("sigmoid", activation(), as_activation),

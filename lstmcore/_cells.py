@@ -47,6 +47,12 @@ class LSTMCell(BaseCell):
     coupled_gates : bool, default=False
         Whether there is no forget gate but f = 1 - i (Greff et al. 2017): three gates i, g, o and a
         quarter less to compute.
+    layer_norm : bool, default=False
+        Whether products and c are normalised over the units (Ba, Kiros and Hinton: Layer
+        normalization, 2016): the sums are ``p * N(W_ih x_t) + q * N(W_hh h) + b``, and h is
+        ``o * tanh(r * N(c) + s)``. N brings all gates of a row, or its c, to mean 0 and variance 1,
+        with 1e-5 added to the variance. The gains p, q, r start at 1, s at 0. Not to be combined
+        with ``coupled_gates``.
     gate_clip : float or None, default=None
         Bound of what goes into the activations of gates and candidate, as ``clip`` of ONNX.
     cell_clip : float or None, default=None
@@ -74,6 +80,11 @@ class LSTMCell(BaseCell):
     3.0
     >>> LSTMClassifier(cell=LSTMCell()).set_params(cell__peephole=True).cell
     LSTMCell(peephole=True)
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(40, 9, 2))
+    >>> model = LSTMClassifier(cell=LSTMCell(layer_norm=True), hidden_size=8, tol=None)
+    >>> model.fit(X, X[:, 0, 0] > 0).parameters_["ln_hh_weight_l0"].shape
+    (32,)
     """
 
     _constraints: ClassVar[dict[str, _parameters.Constraint]] = {
@@ -88,6 +99,7 @@ class LSTMCell(BaseCell):
         forget_bias: float = 1.0,
         peephole: bool = False,
         coupled_gates: bool = False,
+        layer_norm: bool = False,
         gate_clip: float | None = None,
         cell_clip: float | None = None,
         gate_activation: Any = "sigmoid",
@@ -98,6 +110,7 @@ class LSTMCell(BaseCell):
         self.forget_bias = forget_bias
         self.peephole = peephole
         self.coupled_gates = coupled_gates
+        self.layer_norm = layer_norm
         self.gate_clip = gate_clip
         self.cell_clip = cell_clip
         self.gate_activation = gate_activation

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 _Floats = TypeVar("_Floats", NDArray[np.float32], NDArray[np.float64])
 # "kind": "lstm", "gru" or "rnn"; "reset_after" of a GRU, "relu" of an RNN; of an LSTM "peephole",
-# "coupled_gates", "cell_clip" and "output_activation"; "gate_clip", "cell_activation" and, but for
-# an RNN, "gate_activation". Activations are (name, alpha, beta). What is not there is as in the
-# plain cell.
+# "coupled_gates", "layer_norm", "cell_clip" and "output_activation"; "gate_clip", "cell_activation"
+# and, but for an RNN, "gate_activation". Activations are (name, alpha, beta). What is not there is
+# as in the plain cell.
 _Cell: TypeAlias = Mapping[str, object]
 _Layout: TypeAlias = list[tuple[str, tuple[int, ...], int]]
 _Index: TypeAlias = NDArray[np.intp]

@@ -2,11 +2,11 @@
 
 Input and head weights are uniform after Glorot and Bengio (2010), gate by gate. Recurrent weights
 are one random orthogonal matrix per gate (Saxe et al. 2014), of which a projection leaves some
-columns; its own are as those of the input. Biases and peepholes are 0, the bias
-of the forget gate is ``forget_bias`` (Jozefowicz et al. 2015). Weights and query of attention
-pooling are uniform after Glorot and Bengio too, its bias is 0. Embeddings are uniform between ±0.3:
-rare words spoil less than with the variance of scaled features (intents of requests, validation
-accuracy .986 and not .969, 2026-11).
+columns; its own are as those of the input. Biases and peepholes are 0, the bias of the forget gate
+is ``forget_bias`` (Jozefowicz et al. 2015), gains of layer normalisation are 1. Weights and query
+of attention pooling are uniform after Glorot and Bengio too, its bias is 0. Embeddings are uniform
+between ±0.3: rare words spoil less than with the variance of scaled features (intents of requests,
+validation accuracy .986 and not .969, 2026-11).
 
 The usual way to an orthogonal matrix, the QR decomposition of a random one, gives other bits with
 every linear algebra library and number of threads. Here it is a product of random plane rotations
@@ -102,7 +102,9 @@ def initial_parameters(
             values[:] = glorot_uniform(random, 1, *shape)[0]
         elif name.startswith("embedding_weight"):
             values[:] = (2 * random.random_sample(shape) - 1) * _EMBEDDING
-        elif not name.startswith(("bias", "peephole", "head_bias", "attention_bias")):
+        elif name.startswith(("ln_ih_weight", "ln_hh_weight", "ln_c_weight")):
+            values[:] = 1
+        elif not name.startswith(("bias", "peephole", "ln_c_bias", "head_bias", "attention_bias")):
             raise ValueError(f"layout has an array called {name!r}, for which there is no rule.")
     return parameters
 

@@ -20,6 +20,8 @@ void set_option(CellSpec& cell, const std::string& name, const py::handle& value
     cell.peephole = py::cast<bool>(value);
   } else if (name == "coupled_gates") {
     cell.coupled_gates = py::cast<bool>(value);
+  } else if (name == "layer_norm") {
+    cell.layer_norm = py::cast<bool>(value);
   } else if (name == "gate_clip") {
     cell.gate_clip = py::cast<double>(value);
   } else if (name == "cell_clip") {

@@ -34,6 +34,8 @@ CELLS = [
     Cell("lstm", (("proj_size", 2),)),
 ]
 
+NORMALISED = Cell("lstm", (("layer_norm", True), ("peephole", True), ("cell_clip", 1.1)))
+
 # The same kernels with other options, or shared ones: fewer shapes are enough.
 VARIANTS = [
     Cell("gru", (("gate_clip", 1.3), ("cell_activation", ("softsign", 0.0, 0.0)))),
@@ -49,6 +51,8 @@ VARIANTS = [
     Cell("rnn", (("cell_activation", ("softsign", 0.0, 0.0)),)),
     Cell("rnn", (("relu", True), ("gate_clip", 1.1))),
     Cell("lstm", (("coupled_gates", True),)),
+    NORMALISED,
+    Cell("lstm", (("layer_norm", True), ("gate_activation", ("hard_sigmoid", 0.2, 0.5)))),
     Cell("lstm", (("cell_activation", ("elu", 0.7, 0.0)), ("peephole", True))),
 ]
 

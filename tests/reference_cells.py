@@ -62,6 +62,9 @@ class Cell:
             shapes["peephole"] = ((self.n_gates - 1) * n_hidden,)
         if self.get("proj_size"):
             shapes["weight_hr"] = (self.width(n_hidden), n_hidden)
+        if self.get("layer_norm"):
+            shapes |= {"ln_ih_weight": (rows,), "ln_hh_weight": (rows,)}
+            shapes |= {"ln_c_weight": (n_hidden,), "ln_c_bias": (n_hidden,)}
         return shapes
 
     def width(self, n_hidden: int) -> int:
@@ -197,11 +200,26 @@ def peepholes(cell: Cell, w: Weights, n_hidden: int) -> tuple[Array, Array, Arra
     return i, f[0] if f else zeros, o
 
 
+def normal(v: Array) -> tuple[Array, Array]:
+    """Rows with mean 0 and variance 1, and what they were divided by."""
+    deviation = np.sqrt(v.var(axis=1, keepdims=True) + 1e-5)
+    return (v - v.mean(axis=1, keepdims=True)) / deviation, deviation
+
+
+def normal_back(dy: Array, y: Array, deviation: Array) -> Array:
+    along = (dy * y).mean(axis=1, keepdims=True)
+    return (dy - dy.mean(axis=1, keepdims=True) - y * along) / deviation
+
+
 def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
     """Peepholes (Gers and Schmidhuber 2000), coupled gates f = 1 - i, bounds of sums and of c."""
     pi, pf, po = peepholes(cell, w, c.shape[1])
     bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
-    z = np.split(x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"], cell.n_gates, axis=1)
+    zx, zh, norms = x @ w["weight_ih"].T, h @ w["weight_hh"].T, []
+    if cell.get("layer_norm"):
+        norms = [normal(zx), normal(zh)]
+        zx, zh = w["ln_ih_weight"] * norms[0][0], w["ln_hh_weight"] * norms[1][0]
+    z = np.split(zx + zh + w["bias"], cell.n_gates, axis=1)
     zi, zf, zg, zo = z[0] + pi * c, z[1] + pf * c, z[-2], z[-1]
     i = value(cell, "gate_activation", "sigmoid", zi, bound)
     g = value(cell, "cell_activation", "tanh", zg, bound)
@@ -212,19 +230,25 @@ def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Arr
     new = np.clip(free, -cell_bound, cell_bound)
     zo = zo + po * new
     o = value(cell, "gate_activation", "sigmoid", zo, bound)
-    out = value(cell, "output_activation", "tanh", new)
-    return o * out, new, (x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo))
+    zc = new
+    if cell.get("layer_norm"):
+        norms.append(normal(new))
+        zc = w["ln_c_weight"] * norms[2][0] + w["ln_c_bias"]
+    out = value(cell, "output_activation", "tanh", zc)
+    return o * out, new, (x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo, zc), norms)
 
 
 def lstm_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo) = stash
+    x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo, zc), norms = stash
     pi, pf, po = peepholes(cell, w, c.shape[1])
     bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
-    out = value(cell, "output_activation", "tanh", new)
+    out = value(cell, "output_activation", "tanh", zc)
     do = dh * out * slope(cell, "gate_activation", "sigmoid", zo, bound)
-    dc = dc + dh * o * slope(cell, "output_activation", "tanh", new) + do * po
+    dzc = dh * o * slope(cell, "output_activation", "tanh", zc)
+    dnew = normal_back(dzc * w["ln_c_weight"], *norms[2]) if norms else dzc
+    dc = dc + dnew + do * po
     dc = dc * (abs(free) < cell_bound)
     dg = dc * i * slope(cell, "cell_activation", "tanh", zg, bound)
     df = dc * c * slope(cell, "gate_activation", "sigmoid", zf, bound)
@@ -237,10 +261,18 @@ def lstm_back(
     if cell.get("coupled_gates"):
         del blocks[1], looked[1]
     dz = np.concatenate(blocks, axis=1)
-    gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h, "bias": dz.sum(axis=0)}
+    dzx, dzh, gradients = dz, dz, {"bias": dz.sum(axis=0)}
+    if norms:
+        dzx = normal_back(dz * w["ln_ih_weight"], *norms[0])
+        dzh = normal_back(dz * w["ln_hh_weight"], *norms[1])
+        gradients["ln_ih_weight"] = (dz * norms[0][0]).sum(axis=0)
+        gradients["ln_hh_weight"] = (dz * norms[1][0]).sum(axis=0)
+        gradients["ln_c_weight"] = (dzc * norms[2][0]).sum(axis=0)
+        gradients["ln_c_bias"] = dzc.sum(axis=0)
+    gradients |= {"weight_ih": dzx.T @ x, "weight_hh": dzh.T @ h}
     if cell.get("peephole"):
         gradients["peephole"] = np.concatenate(looked, axis=1).sum(axis=0)
-    return dz @ w["weight_ih"], dz @ w["weight_hh"], dc_prev, gradients
+    return dzx @ w["weight_ih"], dzh @ w["weight_hh"], dc_prev, gradients
 
 
 STEPS = {"lstm": lstm_step, "rnn": rnn_step, "gru": gru_step}

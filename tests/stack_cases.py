@@ -10,7 +10,7 @@ import numpy as np
 import reference
 import reference_stacks
 from cases import Case, Results
-from cell_cases import CELLS, split_layers
+from cell_cases import CELLS, NORMALISED, split_layers
 from reference import Array
 from reference_cells import Cell, Weights
 from reference_stacks import Connections
@@ -20,7 +20,7 @@ from lstmcore import _core
 BOTH_WAYS, RESIDUAL = Connections(bidirectional=True), Connections(residual=True)
 RESIDUAL_BOTH_WAYS = Connections(bidirectional=True, residual=True)
 CONNECTIONS = [BOTH_WAYS, RESIDUAL, RESIDUAL_BOTH_WAYS]
-ALL_CELLS = [Cell("lstm"), *(cell for cell in CELLS if cell.kind != "lstm")]
+ALL_CELLS = [Cell("lstm"), NORMALISED, *(cell for cell in CELLS if cell.kind != "lstm")]
 
 
 @dataclass(frozen=True)

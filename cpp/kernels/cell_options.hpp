@@ -30,6 +30,21 @@ struct Activation {
   Scalar low, high;
 };
 
+// Layer normalisation: what is added to variances; what stands in a block of CellOptions::norm, and
+// in that of a row in the stash.
+inline constexpr double kNormEpsilon = 1e-5;
+inline constexpr Index kGainX = 4;  // of four gates each, after their biases
+inline constexpr Index kGainH = 8;
+inline constexpr Index kGainC = 12;
+inline constexpr Index kBiasC = 13;
+inline constexpr Index kNormParameters = 14;
+inline constexpr Index kReal = 14;  // 1 for units, 0 for the padding behind
+inline constexpr Index kNormWeights = 15;
+inline constexpr Index kNormedC = 8;   // N(c), after N of the gates' two products
+inline constexpr Index kGradient = 9;  // of the gates' sums z, in BPTT
+inline constexpr Index kGradientC = 13;
+inline constexpr Index kNormed = 14;
+
 template <class Scalar>
 struct CellOptions {
   const Scalar* peepholes;  // [block][n][B] of i, f, o, without f where it is coupled; or null
@@ -38,6 +53,8 @@ struct CellOptions {
   Activation<Scalar> gate, cell, output;
   bool has_plain_activations;  // whether they are sigmoid, tanh, tanh
   bool has_gate_clip;
+  const Scalar* norm;  // [block][kNormWeights][B], or null
+  Index n_units;
 };
 
 }  // namespace lstmcore

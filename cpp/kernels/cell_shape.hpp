@@ -21,8 +21,9 @@ enum class CellKernel : std::uint8_t {
   kGruAny,
   kGruGatesAny,
   kGruCandidateAny,
+  kLstmSums,  // with layer normalisation, which a second kernel goes on with
 };
-inline constexpr int kCellKernels = 12;
+inline constexpr int kCellKernels = 13;
 
 // G accumulators for each hidden unit, in this order also in the stash. x_t W_ih^T runs into those
 // of [input_begin, input_end), h_{t-1} W_hh^T into those of [hidden_begin, hidden_end).
@@ -40,6 +41,8 @@ constexpr CellShape cell_shape(CellKernel kernel) noexcept {
     case CellKernel::kLstm:
     case CellKernel::kLstmVariant:
       return {4, 0, 4, 0, 4};  // i, f, g, o
+    case CellKernel::kLstmSums:
+      return {8, 0, 4, 4, 8};  // i, f, g, o of the input, then of the hidden state
     case CellKernel::kLstmCoupled:
       return {3, 0, 3, 0, 3};  // i, g, o
     case CellKernel::kGru:

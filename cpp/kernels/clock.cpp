@@ -65,7 +65,12 @@ CellFunctions<Scalar> clocked_cell() {
           },
           [](const CellBackward<Scalar>& s) noexcept {
             run_clocked<kCellBackward>(Base.table<Scalar>().cells[kCell].backward, s);
-          }};
+          },
+          Base.table<Scalar>().cells[kCell].finish_rows == nullptr
+              ? nullptr
+              : +[](const CellForward<Scalar>& s) noexcept {
+                  run_clocked<kCellForward>(Base.table<Scalar>().cells[kCell].finish_rows, s);
+                }};
 }
 
 template <const Kernels& Base, class Scalar, int... kCells>

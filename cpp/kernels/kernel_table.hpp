@@ -54,6 +54,9 @@ struct CellForward {
   const Scalar* other_gates;
   Index other_block_stride;
   const CellOptions<Scalar>* options;
+  Scalar* normed;  // [block][row][kNormed][B], with layer normalisation for BPTT
+  Index normed_block_stride;
+  Scalar* deviations;  // (rows, 3): 1 / those of both products and of c
 };
 
 // One time step of BPTT up to the pre-activations: the gates in the stash are overwritten by the
@@ -81,6 +84,9 @@ struct CellBackward {
   const Scalar* drecurrent;  // (rows, H padded), row stride h_stride; gradient of what the
                              // candidate multiplied
   const CellOptions<Scalar>* options;
+  Scalar* normed;  // as in CellForward
+  Index normed_block_stride;
+  const Scalar* deviations;
 };
 
 // C (rows, outputs) = start + A panels, k running over n_k_blocks blocks of k_block columns of A.
@@ -121,13 +127,15 @@ struct OuterAccumulate {
   Index c_panel_stride;
 };
 
-// C (B) += sum over rows r, in their order, of A[r, :] B[r, :], element by element.
+// C (B) += sum over rows r, in their order, of A[r, :] B[r, :], element by element; of A where B is
+// null.
 template <class Scalar>
 struct DiagonalAccumulate {
   Index rows;
   const Scalar* a;
   Index a_row_stride;
-  const Scalar* b;      // row stride B
+  const Scalar* b;
+  Index b_row_stride;
   const Index* b_rows;  // where row r stands in B, or null when there
   Scalar* c;
 };
@@ -158,6 +166,8 @@ struct CellFunctions {
   void (*inputs)(const CellForward<Scalar>&) noexcept;  // x to start, for many rows at once
   void (*forward)(const CellForward<Scalar>&) noexcept;
   void (*backward)(const CellBackward<Scalar>&) noexcept;
+  // Whole rows, after forward; null but with layer normalisation, where backward takes such too.
+  void (*finish_rows)(const CellForward<Scalar>&) noexcept;
 };
 
 template <class Scalar>

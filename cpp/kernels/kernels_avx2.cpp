@@ -6,6 +6,7 @@
 #include "kernels/cells/gru.inc"
 #include "kernels/cells/gru_reset_before.inc"
 #include "kernels/cells/lstm.inc"
+#include "kernels/cells/lstm_norm.inc"
 #include "kernels/cells/lstm_variant.inc"
 #include "kernels/cells/rnn.inc"
 #include "kernels/gemm.inc"

@@ -91,10 +91,14 @@ void check_cell(const CellSpec& cell) {
     throw std::invalid_argument("proj_size is an option of an LSTM");
   }
   if (cell.kind != CellKind::kLstm &&
-      (cell.peephole || cell.coupled_gates || cell.cell_clip < kUnbounded ||
+      (cell.peephole || cell.coupled_gates || cell.layer_norm || cell.cell_clip < kUnbounded ||
        cell.output_activation.kind != ActivationKind::kTanh)) {
     throw std::invalid_argument(
-        "peephole, coupled_gates, cell_clip and output_activation are options of an LSTM");
+        "peephole, coupled_gates, layer_norm, cell_clip and output_activation are options of an "
+        "LSTM");
+  }
+  if (cell.layer_norm && cell.coupled_gates) {
+    throw std::invalid_argument("layer_norm and coupled_gates can't be combined");
   }
   if (cell.kind == CellKind::kRnn && cell.gate_activation.kind != ActivationKind::kSigmoid) {
     throw std::invalid_argument("gate_activation is no option of an RNN, which has no gates");
@@ -146,6 +150,12 @@ std::vector<GateRows> gate_groups(const CellSpec& cell) {
   const bool any = cell.is_variant();
   switch (cell.kind) {
     case CellKind::kLstm:
+      if (cell.layer_norm) {
+        return {{CellKernel::kLstmSums,
+                 {0, 1, 2, 3, -1, -1, -1, -1},
+                 {-1, -1, -1, -1, 0, 1, 2, 3},
+                 {-1, -1, -1, -1, -1, -1, -1, -1}}};
+      }
       if (cell.coupled_gates) return {{CellKernel::kLstmCoupled, {0, 1, 2}, {0, 1, 2}, {0, 1, 2}}};
       return {{any ? CellKernel::kLstmVariant : CellKernel::kLstm,
                {0, 1, 2, 3},
@@ -181,6 +191,12 @@ std::vector<ParameterArray> cell_arrays(const CellSpec& cell, Index input_size, 
   if (cell.kind == CellKind::kGru && cell.reset_after) arrays.push_back({"bias_hn", {hidden_size}});
   if (cell.peephole) arrays.push_back({"peephole", {cell.n_peepholes() * hidden_size}});
   if (cell.proj_size > 0) arrays.push_back({"weight_hr", {cell.proj_size, hidden_size}});
+  if (cell.layer_norm) {
+    arrays.push_back({"ln_ih_weight", {rows}});
+    arrays.push_back({"ln_hh_weight", {rows}});
+    arrays.push_back({"ln_c_weight", {hidden_size}});
+    arrays.push_back({"ln_c_bias", {hidden_size}});
+  }
   return arrays;
 }
 

@@ -28,6 +28,7 @@ struct CellSpec {
   bool relu = false;              // RNN: relu in the place of tanh
   bool peephole = false;          // LSTM: weights from c to the gates
   bool coupled_gates = false;     // LSTM: f = 1 - i
+  bool layer_norm = false;        // LSTM: of both products and of c
   double gate_clip = kUnbounded;  // bound of what goes into gates and candidate
   double cell_clip = kUnbounded;  // LSTM: bound of c
   ActivationSpec gate_activation{ActivationKind::kSigmoid};  // of i, f, o; of r, z
@@ -54,8 +55,8 @@ struct CellSpec {
   }
   // Whether it is more than the plain cell.
   bool is_variant() const noexcept {
-    return peephole || coupled_gates || gate_clip < kUnbounded || cell_clip < kUnbounded ||
-           !has_plain_activations();
+    return peephole || coupled_gates || layer_norm || gate_clip < kUnbounded ||
+           cell_clip < kUnbounded || !has_plain_activations();
   }
   // Width of h, which is what the layer puts out and what W_hh multiplies.
   Index output_size(Index hidden_size) const noexcept {
@@ -89,9 +90,9 @@ CellOptions<Scalar> options_of(const CellSpec& cell, const KernelTable<Scalar>& 
 // has its rows: gate g of W_ih is rows g H to (g + 1) H. -1 where it has none.
 struct GateRows {
   CellKernel kernel;
-  int input[4];
-  int hidden[4];
-  int bias[4];
+  int input[8];
+  int hidden[8];
+  int bias[8];
 };
 
 // In the order in which a step computes them.
@@ -110,7 +111,8 @@ struct ParameterArray {
 
 // weight_ih (gates H, I), weight_hh (gates H, H or P), bias (gates H) and what the cell has beside
 // them: bias_hn (H) of a GRU whose reset gate acts after the product, peephole (n H) of an LSTM,
-// for i, f and o, without f where it is coupled, weight_hr (P, H) of a projection. Throws
+// for i, f and o, without f where it is coupled, weight_hr (P, H) of a projection; ln_ih_weight and
+// ln_hh_weight (4 H), ln_c_weight and ln_c_bias (H) of layer normalisation. Throws
 // std::invalid_argument where P is not less than H.
 std::vector<ParameterArray> cell_arrays(const CellSpec& cell, Index input_size, Index hidden_size);
 

@@ -55,6 +55,10 @@ template <class Scalar>
 void GateGroup<Scalar>::copy_bias(const Scalar* bias, Index block, Scalar* to) const noexcept {
   const Index units = std::min(B, hidden_size_ - block * B);
   for (int gate = 0; gate < shape_.n_gates; ++gate) {
+    if (rows_.bias[gate] < 0) {
+      std::fill_n(to + gate * B, B, Scalar{0});
+      continue;
+    }
     std::copy_n(bias + rows_.bias[gate] * hidden_size_ + block * B, units, to + gate * B);
     std::fill_n(to + gate * B + units, B - units, Scalar{0});
   }
@@ -197,6 +201,7 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
   accumulate(0, input_size_, x, shape_.input_begin, shape_.n_input(), panels);
   accumulate(input_size_, recurrent_size_, recurrent, shape_.hidden_begin, shape_.n_hidden(),
              panels + hidden_part());
+  if (rows_.bias[0] < 0) return;
   accumulate(input_size_ + recurrent_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates,
              panels + bias_part());
 }
@@ -217,6 +222,7 @@ void GateGroup<Scalar>::unpack_gradient(const Scalar* panel, Index block, Scalar
                         shape_.n_hidden() * B, rows, recurrent_size_, recurrent_size_, units);
   }
   for (int gate = 0; gate < shape_.n_gates; ++gate) {
+    if (rows_.bias[gate] < 0) continue;
     std::copy_n(panel + bias_part() + gate * B, units, dbias + rows_.bias[gate] * H + block * B);
   }
 }

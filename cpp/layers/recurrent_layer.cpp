@@ -35,7 +35,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
     step.c = w.c.data() + (w.keeps_history ? here : n_begin) * B;
     step.c_block_stride = cell_stride(w, batch);
   }
-  if (w.keeps_history || !last) {
+  if (w.keeps_history || !last || norm_) {
     const Index width = groups_[group].n_gates() * B;
     step.gates = w.groups[group].gates.data() + row * width;
     step.gates_block_stride = n_rows * width;
@@ -49,6 +49,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
     step.other_gates = w.groups[group - 1].gates.data() + row * width;
     step.other_block_stride = n_rows * width;
   }
+  if (w.keeps_history && norm_) norm_->set_memory(step, w.norm, row, n_rows);
   step.options = &options_;
   return step;
 }
@@ -63,6 +64,7 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<c
       step.x = x.at(batch, t) + n_begin * x.stride;
       step.x_stride = x.stride;
       groups_[group].functions().forward(step);
+      if (norm_) groups_[group].functions().finish_rows(step);
     }
     if (projection_) project(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
   }
@@ -122,6 +124,10 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
                              part.block_end = end;
                              groups_[group].forward(part, t % 2 == 1);
                            });
+        if (!norm_) continue;
+        workers.each_range(step.rows, 1, [&](Index begin, Index end) {
+          groups_[group].functions().finish_rows(forward_step(batch, w, group, t, begin, end));
+        });
       }
       if (projection_) {
         const Index work = B * hidden_size_ * batch.n_active(t);
@@ -173,6 +179,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   } else if (groups_.size() > 1) {
     step.drecurrent = w.dreset.data() + n_begin * Hp;
   }
+  if (norm_) norm_->set_memory(step, w.norm, row, R);
   step.options = &options_;
   return step;
 }
@@ -301,11 +308,17 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
       } else if (task > 0) {
         hidden_gradient(batch, w, group_of(task - 1), step_of(task - 1), 0, N, begin, end);
       }
-      if (task == n_tasks) return;
+      if (task == n_tasks || norm_) return;
       CellBackward<Scalar> step = backward_step(batch, dy, w, group_of(task), step_of(task), 0, N);
       step.block_begin = begin;
       step.block_end = end;
       groups_[group_of(task)].functions().backward(step);
+    });
+    if (task == n_tasks || !norm_) continue;
+    workers.each_range(rows, 1, [&](Index begin, Index end) {
+      const std::size_t group = group_of(task);
+      groups_[group].functions().backward(
+          backward_step(batch, dy, w, group, step_of(task), begin, end));
     });
   }
   if (dx.data == nullptr) return;

@@ -11,6 +11,7 @@
 #include "layers/cell_spec.hpp"
 #include "layers/gate_group.hpp"
 #include "layers/gradient_norms.hpp"
+#include "layers/layer_norm.hpp"
 #include "layers/packed_batch.hpp"
 #include "layers/projection.hpp"
 
@@ -31,11 +32,12 @@ struct LayerWorkspace {
   AlignedBuffer<Scalar> dwhole;  // (R, Pp) of a projection: whole gradient of every h_t
   AlignedBuffer<Scalar> dm;      // (N, Hp) gradient of m_t
   std::vector<GroupWorkspace<Scalar>> groups;
+  NormWorkspace<Scalar> norm;
   bool keeps_history = false;  // whether there is what BPTT needs
 };
 
 // The gradient of the parameters of a layer, in the making: gradient panels of each group, then
-// those of the peepholes, where there are some.
+// those of the peepholes, the projection and layer normalisation, where there are some.
 template <class Scalar>
 struct LayerGradients {
   std::vector<AlignedBuffer<Scalar>> panels;
@@ -189,9 +191,11 @@ class RecurrentLayer {
   // The panels of a block in LayerGradients.
   std::size_t peephole_sum() const noexcept { return groups_.size(); }
   std::size_t projection_sum() const noexcept { return groups_.size() + (cell_.peephole ? 1 : 0); }
-  std::size_t n_sums() const noexcept { return projection_sum() + (projection_ ? 1 : 0); }
+  std::size_t norm_sum() const noexcept { return projection_sum() + (projection_ ? 1 : 0); }
+  std::size_t n_sums() const noexcept { return norm_sum() + (norm_ ? 1 : 0); }
   Index panel_size(std::size_t k) const noexcept {
     if (k < groups_.size()) return groups_[k].gradient_panel_size();
+    if (norm_ && k == norm_sum()) return norm_->gradient_panel_size();
     return projection_ && k == projection_sum() ? projection_->gradient_panel_size()
                                                 : peephole_part();
   }
@@ -199,9 +203,9 @@ class RecurrentLayer {
   void unpack_panel(std::size_t k, const Scalar* panel, Index block,
                     Scalar* gradient) const noexcept;
   // Columns of gradients that share out among workers: those of the gates, the cells of a block
-  // that W_hr multiplies, then the peepholes.
+  // that W_hr multiplies, then peepholes and layer normalisation.
   Index n_gradient_columns() const noexcept {
-    return groups_.front().n_columns() + (projection_ ? B : 0) + (cell_.peephole ? 1 : 0);
+    return groups_.front().n_columns() + (projection_ ? B : 0) + (cell_.peephole || norm_ ? 1 : 0);
   }
   // Whether the group multiplies r h_{t-1}, which the group before it made.
   bool multiplies_reset(std::size_t group) const noexcept { return group > 0; }
@@ -222,6 +226,7 @@ class RecurrentLayer {
   CellOptions<Scalar> options_{};
   std::vector<GateGroup<Scalar>> groups_;
   std::optional<Projection<Scalar>> projection_;
+  std::optional<LayerNorm<Scalar>> norm_;
 };
 
 }  // namespace lstmcore

@@ -34,9 +34,14 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
           multiplies_reset(group) ? reset : hidden, range,
           sums.panels[group].data() + panel * groups_[group].gradient_panel_size());
     }
-    if (range.end == n_gradient_columns() && cell_.peephole) {
+    if (range.end != n_gradient_columns()) return;
+    if (cell_.peephole) {
       accumulate_peepholes(batch, row, rows, previous, w, range,
                            sums.panels[peephole_sum()].data() + panel * peephole_part());
+    }
+    if (norm_) {
+      norm_->accumulate_gradients(w.norm, batch.n_rows(), row, rows, range,
+                                  sums.panels[norm_sum()].data() + panel * panel_size(norm_sum()));
     }
   };
   const bool gathers = x.of_whole && batch.is_part();
@@ -78,19 +83,24 @@ void RecurrentLayer<Scalar>::accumulate_peepholes(const PackedBatch& batch, Inde
                                                   const GradientRange& range,
                                                   Scalar* panels) const noexcept {
   const GateGroup<Scalar>& group = groups_.front();
-  const Index width = group.n_gates() * B;
+  // With layer normalisation the stash has the gradients of what was normalised.
+  const Index width = (norm_ ? kNormed : group.n_gates()) * B;
+  const Index last_gate = cell_.n_gates() - 1;
+  const Scalar* all_gates =
+      norm_ ? LayerNorm<Scalar>::gate_gradients(w.norm) : w.groups.front().gates.data();
   for (Index block = range.block_begin; block < range.block_end; ++block) {
-    const Scalar* gates = w.groups.front().gates.data() + (block * batch.n_rows() + row) * width;
+    const Scalar* gates = all_gates + (block * batch.n_rows() + row) * width;
     const Scalar* c = w.c.data() + block * cell_stride(w, batch);
     for (Index k = 0; k < cell_.n_peepholes(); ++k) {
       const bool of_output = k + 1 == cell_.n_peepholes();  // which looks at c_t
       DiagonalAccumulate<Scalar> sum{};
       sum.rows = rows;
-      sum.a = gates + (of_output ? group.n_gates() - 1 : k) * B;
+      sum.a = gates + (of_output ? last_gate : k) * B;
       sum.a_row_stride = width;
       sum.b = of_output             ? c + (batch.n_sequences() + row) * B
               : previous == nullptr ? c + row * B
                                     : c;
+      sum.b_row_stride = B;
       sum.b_rows = of_output ? nullptr : previous;
       sum.c = panels + (block - range.block_begin) * peephole_part() + k * B;
       group.kernels().diagonal_accumulate(sum);
@@ -119,6 +129,10 @@ void RecurrentLayer<Scalar>::unpack_panel(std::size_t k, const Scalar* panel, In
     projection_->unpack_gradient(panel, block, gradient + projection_offset_);
     return;
   }
+  if (norm_ && k == norm_sum()) {
+    norm_->unpack_gradient(panel, block, gradient);
+    return;
+  }
   Scalar* to = gradient + peephole_offset_ + block * B;
   for (Index n = 0; n < cell_.n_peepholes(); ++n) {
     std::copy_n(panel + n * B, std::min(B, hidden_size_ - block * B), to + n * hidden_size_);
@@ -133,6 +147,8 @@ void RecurrentLayer<Scalar>::pack_panel(std::size_t k, const Scalar* gradient, I
                              panel);
   } else if (projection_ && k == projection_sum()) {
     projection_->pack_gradient(gradient + projection_offset_, block, panel);
+  } else if (norm_ && k == norm_sum()) {
+    norm_->pack_gradient(gradient, block, panel);
   } else {
     copy_peepholes(gradient, block, panel);
   }

@@ -26,6 +26,9 @@ RecurrentLayer<Scalar>::RecurrentLayer(const CellSpec& cell, Index input_size, I
     if (array.name == "bias") bias_offset_ = n_parameters_;
     if (array.name == "peephole") peephole_offset_ = n_parameters_;
     if (array.name == "weight_hr") projection_offset_ = n_parameters_;
+    if (array.name == "ln_ih_weight") {
+      norm_.emplace(hidden_size, bias_offset_, n_parameters_, kernels);
+    }
     n_parameters_ += array.size();
   }
 }
@@ -37,6 +40,7 @@ void RecurrentLayer<Scalar>::reserve_panels() {
     options_.peepholes = peepholes_.reserve_zeroed(checked_product(n_blocks_, peephole_part()));
   }
   if (projection_) projection_->reserve_panels();
+  if (norm_) norm_->reserve_panels(options_);
 }
 
 template <class Scalar>
@@ -49,6 +53,7 @@ void RecurrentLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) no
       }
       copy_peepholes(parameters, block, peepholes_.data() + block * peephole_part());
       if (projection_) projection_->pack_block(parameters + projection_offset_, block);
+      if (norm_) norm_->pack_block(parameters, block);
     }
   });
 }
@@ -67,10 +72,13 @@ void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatc
   }
   if (groups_.size() > 1) w.reset.reserve(checked_product(kept_rows, Hp));
   if (projection_) w.m.reserve(checked_product(kept_rows, Hp));
+  if (norm_ && keep) norm_->reserve(w.norm, batch.n_rows());
   w.groups.resize(groups_.size());
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    // In inference, only what the group behind it reads.
-    if (keep || group + 1 < groups_.size()) groups_[group].reserve(w.groups[group], kept_rows);
+    // In inference, only what the group behind it reads, or what goes over whole rows.
+    if (keep || group + 1 < groups_.size() || norm_) {
+      groups_[group].reserve(w.groups[group], kept_rows);
+    }
   }
 }
 

@@ -57,6 +57,12 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     coupled_gates : bool, default=False
         Whether there is no forget gate but f = 1 - i (Greff et al. 2017): three gates i, g, o and a
         quarter less to compute.
+    layer_norm : bool, default=False
+        Whether products and c are normalised over the units (Ba, Kiros and Hinton: Layer
+        normalization, 2016): the sums are ``p * N(W_ih x_t) + q * N(W_hh h) + b``, and h is
+        ``o * tanh(r * N(c) + s)``. N brings all gates of a row, or its c, to mean 0 and variance 1,
+        with 1e-5 added to the variance. The gains p, q, r start at 1, s at 0. Not to be combined
+        with ``coupled_gates``.
     gate_clip : float or None, default=None
         Bound of what goes into the activations of gates and candidate, as ``clip`` of ONNX.
     cell_clip : float or None, default=None
@@ -81,8 +87,10 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         Live views: ``weight_ih_l0`` (4H, I), ``weight_hh_l0`` (4H, H), ``bias_l0`` (4H) and so on.
         With ``coupled_gates`` it is 3H, without f. With ``peephole`` there is also ``peephole_l0``
         (3H) for i, f, o, with ``coupled_gates`` (2H) for i and o. With ``proj_size``, W_hh has P
-        columns, and there is ``weight_hr_l0`` (P, H). With
-        ``bidirectional`` each has a second one: ``weight_ih_l0_reverse`` and so on.
+        columns, and there is ``weight_hr_l0`` (P, H). With ``layer_norm`` there are p, q, r and s:
+        ``ln_ih_weight_l0`` (4H), ``ln_hh_weight_l0`` (4H), ``ln_c_weight_l0`` (H) and
+        ``ln_c_bias_l0`` (H). With ``bidirectional`` each has a second one:
+        ``weight_ih_l0_reverse`` and so on.
 
     Examples
     --------
@@ -97,6 +105,15 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     [(4, 8), (0, 8)]
     >>> LSTM(3, 8, peephole=True, coupled_gates=True).parameters["peephole_l0"].shape
     (16,)
+
+    Normalised, a layer does not see how large its inputs are:
+
+    >>> layer = LSTM(3, 8, layer_norm=True, random_state=0)
+    >>> x = np.random.default_rng(0).normal(size=(2, 5, 3))
+    >>> bool(np.allclose(layer(x)[0], layer(1000 * x)[0], atol=1e-3))
+    True
+    >>> sorted(name for name in layer.parameters if name.startswith("ln"))
+    ['ln_c_bias_l0', 'ln_c_weight_l0', 'ln_hh_weight_l0', 'ln_ih_weight_l0']
     """
 
     _kind = "layers.LSTM"
@@ -117,6 +134,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         forget_bias: float = 1.0,
         peephole: bool = False,
         coupled_gates: bool = False,
+        layer_norm: bool = False,
         gate_clip: float | None = None,
         cell_clip: float | None = None,
         gate_activation: Any = "sigmoid",
@@ -126,6 +144,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     ) -> None:
         self.peephole = peephole
         self.coupled_gates = coupled_gates
+        self.layer_norm = layer_norm
         self.gate_clip = gate_clip
         self.cell_clip = cell_clip
         self.gate_activation = gate_activation

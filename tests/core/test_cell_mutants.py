@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference_cells
 from cases import TOLERANCE, Case, assert_matches
-from cell_cases import CELLS, draw, run_oracle
+from cell_cases import CELLS, NORMALISED, draw, run_oracle
 from mutation import mutate
 
 RNN = 'z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]'
@@ -63,14 +63,24 @@ MUTANTS = [
     ("bound of c passes gradients", "dc * (abs(free) < cell_bound)", "dc"),
     ("no bound of sums", "[0](np.clip(z, -bound, bound), a, b)", "[0](z, a, b)"),
     ("bound of sums passes gradients", " * (abs(z) < bound)", ""),
-    ("bound of the output's activation", 'tanh", new)\n    r', 'tanh", new, bound)\n    r'),
+    ("bound of the output's activation", 'tanh", zc)\n    r', 'tanh", zc, bound)\n    r'),
     ("di without the coupled path", "dc * (g - c)", "dc * g"),
-    ("dc without the peephole of o", "tanh\", new) + do * po", "tanh\", new)"),
+    ("dc without the peephole of o", "dnew + do * po", "dnew"),
     ("dc without the peephole of i", "dc * f + di * pi", "dc * f"),
     ("dc without the peephole of f", "di * pi + df * pf", "di * pi"),
     ("dp_o from the old c", "df * c, do * new]", "df * c, do * c]"),
     ("dp_i from the new c", "[di * c, df", "[di * new, df"),
     ("dp_f from the new c", "df * c, do", "df * new, do"),
+    ("mean not taken off", "(v - v.mean(axis=1, keepdims=True))", "v"),
+    ("nothing added to variances", " + 1e-5", ""),
+    ("mean of dy not taken off", "dy - dy.mean(axis=1, keepdims=True) - y", "dy - y"),
+    ("dy along y not taken off", " - y * along) / dev", ") / dev"),
+    ("normalised as one", "normal(zx), normal(zh)", "normal(zx + zh), normal(zx + zh)"),
+    ("no gain of the inputs", 'w["ln_ih_weight"] * norms[0][0], w', "norms[0][0], w"),
+    ("c not normalised", 'w["ln_c_weight"] * norms[2][0] + w', 'w["ln_c_weight"] * new + w'),
+    ("c carried on normalised", "return o * out, new, (x", "return o * out, zc, (x"),
+    ("gain missing on the way back", 'normal_back(dz * w["ln_hh_weight"]', "normal_back(dz"),
+    ("gain of c from c", "(dzc * norms[2][0]).sum", "(dzc * new).sum"),
     ("dc_n ignored", "dh, dc = dh_n.copy(), dc_n.copy()", "dh, dc = dh_n.copy(), 0 * dc_n"),
     ("other slope of the hard sigmoid", "np.clip(a * z + b, 0, 1)", "np.clip(z / 6 + 0.5, 0, 1)"),
     ("hard sigmoid without ends", "a * (abs(2 * (a * z + b) - 1) < 1)", "a + 0 * z"),
@@ -94,7 +104,7 @@ def test_every_mutant_is_caught(old: str, new: str) -> None:
     mutant = mutate(old, new, reference_cells)
     tolerance = 100 * TOLERANCE[np.dtype(np.float32)]
     caught = 0
-    for cell in CELLS:
+    for cell in [*CELLS, NORMALISED]:
         for case in WITNESSES:
             problem = draw(cell, case)
             try:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cell_cases import CELLS
+from cell_cases import CELLS, NORMALISED
 from core.test_oracle import numerical_gradient
 from networks import Spec, draw_data, draw_parameters, loss_and_gradient, train
 from reference_cells import Cell
 
 LENGTHS = (4, 0, 6, 1, 6, 3)
-EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)
+EACH_CELL = pytest.mark.parametrize("cell", [*CELLS, NORMALISED], ids=str)
 
 
 @EACH_CELL
@@ -55,6 +55,6 @@ def test_training_gives_the_same_bits(cell: Cell, isa: str, dtype: np.dtype[Any]
 
 def test_cells_differ() -> None:
     """Nobody trains an LSTM where another cell was asked for."""
-    for cell in CELLS:
+    for cell in [*CELLS, NORMALISED]:
         spec = replace(Spec(), cell=cell)
         assert spec.trainer(np.float32).n_parameters == spec.n_parameters

@@ -106,3 +106,34 @@ def test_layer_is_torchs(cell: Cell) -> None:
     if cell.kind == "gru":
         expected["dbias_hn_l0"] = module.bias_hh_l0.grad[-5:]
     assert_matches(run_oracle(problem), {k: v.detach().numpy() for k, v in expected.items()}, 1e-13)
+
+
+def test_layer_norm_is_torchs() -> None:
+    """Its function and its autograd, in the cell of Ba et al. 2016."""
+    torch = pytest.importorskip("torch", reason="torch, the second oracle, is not installed")
+    cell = Cell("lstm", (("layer_norm", True),))
+    problem = draw(cell, Case("torch", 3, (5,), (6,) * 4))
+    results = run_oracle(problem)
+    w = {
+        name: torch.from_numpy(array.copy()).requires_grad_()
+        for name, array in problem.split(problem.parameters)[0].items()
+    }
+    x = torch.from_numpy(problem.x.reshape(6, 4, 3).copy()).requires_grad_()
+    h, c = (torch.from_numpy(states[0].copy()) for states in (problem.h0, problem.c0))
+    norm = torch.nn.functional.layer_norm
+    y = []
+    for x_t in x:
+        z = norm(x_t @ w["weight_ih"].T, (20,), w["ln_ih_weight"], w["bias"])
+        z = z + norm(h @ w["weight_hh"].T, (20,), w["ln_hh_weight"])
+        i, f, g, o = z.split(5, dim=1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * norm(c, (5,), w["ln_c_weight"], w["ln_c_bias"]).tanh()
+        y.append(h)
+    total = (torch.cat(y) * torch.from_numpy(problem.dy)).sum()
+    for state, gradient in ((h, problem.dh_n), (c, problem.dc_n)):
+        total = total + (state * torch.from_numpy(gradient[0])).sum()
+    total.backward()
+    expected = {"y": torch.cat(y), "dx": x.grad.reshape(-1, 3), "h_n_l0": h, "c_n_l0": c}
+    expected |= {f"d{name}_l0": array.grad for name, array in w.items()}
+    ours = {name: results[name] for name in expected}
+    assert_matches(ours, {k: v.detach().numpy() for k, v in expected.items()}, 1e-12)

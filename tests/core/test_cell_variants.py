@@ -15,10 +15,14 @@ from reference_cells import Cell
 
 EACH_CELL = pytest.mark.parametrize("cell", VARIANTS, ids=str)
 SHAPES = [
-    Case("one-of-everything", 1, (1,), (1,)),
+    # Not of one unit or input: normalised, only signs are left, and gradients are what rounding
+    # leaves of 0.
+    Case("few-of-everything", 3, (3,), (1,)),
     Case("two-layers", 5, (17, 33), ragged(1, 13, 9, 2)),
     Case("equal-lengths", 3, (64,), (3,) * 40),
     Case("one-sequence", 5, (128,), (20,)),
+    Case("several-parts", 3, (20,), ragged(6, 60, 7, 3)),
+    Case("large-weights", 5, (230,), ragged(10, 5, 7)),
 ]
 
 

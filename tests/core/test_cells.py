@@ -180,6 +180,7 @@ def test_gates_of_every_cell(dtype: np.dtype[Any]) -> None:
         ({"kind": "gru", "peephole": True}, "peephole, .* are options of an LSTM"),
         ({"kind": "rnn", "cell_clip": 1.0}, "peephole, .* are options of an LSTM"),
         ({"kind": "rnn", "gate_activation": ("relu", 0.0, 0.0)}, "no option of an RNN"),
+        ({"layer_norm": True, "coupled_gates": True}, "can't be combined"),
         ({"kind": "lstm", "cell_clip": 0.0}, "cell_clip is 0.0*, expected a number above 0"),
         ({"kind": "lstm", "gate_clip": np.nan}, "gate_clip is nan, expected a number above 0"),
         ({"kind": "lstm", "gate_clip": "1"}, "cell has an option 'gate_clip' of the wrong type"),

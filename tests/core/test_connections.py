@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import TOLERANCE, Case, Results, assert_matches, assert_same_bits, ragged
+from cell_cases import NORMALISED
 from reference import Array, steps
 from reference_cells import Cell
 from reference_stacks import Connections, reversal
@@ -64,9 +65,10 @@ def test_oracle_and_bits(
         assert_same_bits(results, on_scalar)
 
 
+@pytest.mark.parametrize("cell", [Cell("lstm"), NORMALISED], ids=str)
 @pytest.mark.parametrize(("connections", "case"), LARGE, ids=str)
-def test_large_weights(connections: Connections, case: Case) -> None:
-    problem, expected, _ = drawn(Cell("lstm"), connections, case, np.dtype(np.float32))
+def test_large_weights(cell: Cell, connections: Connections, case: Case) -> None:
+    problem, expected, _ = drawn(cell, connections, case, np.dtype(np.float32))
     alone = run_core(problem, n_threads=1)
     assert_matches(alone, expected, TOLERANCE[np.dtype(np.float32)])
     for n_threads in (2, 7):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import TOLERANCE, Case, assert_matches, assert_same_bits, ragged
 from cell_cases import draw, forward, run_core, run_oracle, stack_of
+from core.test_cell_oracle import test_gradients_are_finite_differences as check_oracle
 from reference_cells import Cell, layer_forward
 
 from lstmcore import _core
@@ -20,17 +21,24 @@ SHAPES = [
 ]
 
 
-def projected(size: int) -> Cell:
+def projected(size: int, **options: Any) -> Cell:
     """An LSTM with a projection."""
-    return Cell("lstm", (("proj_size", size),))
+    return Cell("lstm", (("proj_size", size), *options.items()))
 
 
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True}], ids=["plain", "normalised"])
 @pytest.mark.parametrize("case", SHAPES, ids=str)
-def test_oracle_and_bits(case: Case, isa: str, n_threads: int, dtype: np.dtype[Any]) -> None:
-    problem = draw(projected(70), case, dtype)
+def test_oracle_and_bits(
+    case: Case, options: dict[str, Any], isa: str, n_threads: int, dtype: np.dtype[Any]
+) -> None:
+    problem = draw(projected(70, **options), case, dtype)
     results = run_core(problem, isa, n_threads)
     assert_matches(results, run_oracle(problem), TOLERANCE[dtype])
     assert_same_bits(results, run_core(problem, "scalar", 1))
+
+
+def test_oracle_is_finite_differences() -> None:
+    check_oracle(projected(3, layer_norm=True), Case("one-layer", 3, (4,), ragged(0, 4, 5, 1)))
 
 
 def test_every_width(isa: str, dtype: np.dtype[Any]) -> None:

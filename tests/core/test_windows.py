@@ -13,7 +13,7 @@ import pytest
 import reference
 import reference_heads
 import reference_stacks
-from cell_cases import CELLS
+from cell_cases import CELLS, NORMALISED
 from networks import Data, Spec, batches_of, draw_data, draw_parameters, loss_and_gradient
 from reference import Array
 from reference_cells import Cell
@@ -40,7 +40,7 @@ NETWORKS = [
     ),
     *(
         Spec(hidden_sizes=(20, 9), pooling=p, dropout=0.3, cell=cell)
-        for cell, p in zip(CELLS, cycle((*POOLINGS, "attention")), strict=False)
+        for cell, p in zip([*CELLS, NORMALISED], cycle((*POOLINGS, "attention")), strict=False)
     ),
 ]
 

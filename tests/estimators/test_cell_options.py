@@ -19,6 +19,7 @@ X = ragged_sequences()
 CELLS = [
     LSTMCell(peephole=True, gate_clip=1.0),
     LSTMCell(coupled_gates=True, peephole=True, cell_clip=0.3),
+    LSTMCell(layer_norm=True),
     LSTMCell(gate_activation=("hard_sigmoid", 1 / 6), cell_activation="softsign"),
 ]
 EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -26,6 +27,10 @@ EACH_CELL = pytest.mark.parametrize("cell", CELLS, ids=str)
 
 def logistic(z):
     return 1 / (1 + np.exp(-z))
+
+
+def normal(v):
+    return (v - v.mean(axis=1, keepdims=True)) / np.sqrt(v.var(axis=1, keepdims=True) + 1e-5)
 
 
 def hard_sigmoid(z):
@@ -47,7 +52,10 @@ def test_gates_obey_the_equations(cell: LSTMCell) -> None:
 
     for x, gates in zip(X, model.gates(X), strict=True):
         h, c = (np.concatenate([np.zeros((1, 4)), a])[:-1] for a in (gates.hidden, gates.cell))
-        z = x @ p["weight_ih_l0"].T + h @ p["weight_hh_l0"].T + p["bias_l0"]
+        zx, zh = x @ p["weight_ih_l0"].T, h @ p["weight_hh_l0"].T
+        if cell.layer_norm:
+            zx, zh = normal(zx) * p["ln_ih_weight_l0"], normal(zh) * p["ln_hh_weight_l0"]
+        z = zx + zh + p["bias_l0"]
         zi, *zf, zg, zo = np.split(z, n_gates, axis=1)
         assert_allclose(gates.input, s(bounded(zi + i_c * c)), rtol=1e-12)
         forget = s(bounded(zf[0] + f_c[0] * c)) if zf else 1 - gates.input
@@ -57,7 +65,10 @@ def test_gates_obey_the_equations(cell: LSTMCell) -> None:
         new = np.clip(gates.forget * c + gates.input * g, -cell_clip, cell_clip)
         assert_allclose(gates.cell, new, rtol=1e-11, atol=1e-15)
         assert_allclose(gates.output, s(bounded(zo + o_c * gates.cell)), rtol=1e-12)
-        assert_allclose(gates.hidden, gates.output * np.tanh(gates.cell), rtol=1e-11, atol=1e-15)
+        zc = gates.cell
+        if cell.layer_norm:
+            zc = normal(gates.cell) * p["ln_c_weight_l0"] + p["ln_c_bias_l0"]
+        assert_allclose(gates.hidden, gates.output * np.tanh(zc), rtol=1e-11, atol=1e-13)
 
 
 @EACH_CELL
@@ -82,10 +93,10 @@ def test_steps_files_and_pickles_give_the_same_bits(cell: LSTMCell, tmp_path: An
 
 
 def test_sizes_and_costs() -> None:
-    for cell, n_gates, n_peepholes in zip(CELLS, (4, 3, 4), (3, 2, 0), strict=True):
+    for cell, n_gates, n_others in zip(CELLS, (4, 3, 4, 4), (3, 2, 10, 0), strict=True):
         model = estimator("binary", cell=cell, hidden_size=6).fit(X, targets("binary"))
         layer = model.summary(batch_size=2, n_timesteps=5).layers[1]
-        assert layer.n_parameters == 6 * (n_gates * (3 + 6 + 1) + n_peepholes)
+        assert layer.n_parameters == 6 * (n_gates * (3 + 6 + 1) + n_others)
         assert layer.flops == 10 * 2 * n_gates * 6 * (3 + 6)
 
 

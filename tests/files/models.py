@@ -79,6 +79,15 @@ def every_model() -> dict[str, Any]:
     )
     models["projected"] = fitted("binary", cell=LSTMCell(proj_size=2), hidden_size=(5, 3))
     models["projected layers"] = layers.LSTM(3, 7, 2, proj_size=5, random_state=0)
+    models["normalised, both ways"] = fitted(
+        "binary",
+        cell=LSTMCell(layer_norm=True),
+        hidden_size=(4, 4),
+        bidirectional=True,
+        residual=True,
+        warm_start=True,
+    )
+    models["normalised layers"] = layers.LSTM(3, 7, 2, layer_norm=True, proj_size=5, random_state=0)
     models["GRU layer"] = layers.GRU(3, 7, 2, random_state=0)
     models["GRU layer, reset before"] = layers.GRU(3, 4, reset_after=False, dtype="float64")
     models["RNN layer"] = layers.RNN(3, 7, nonlinearity="relu", random_state=0)

@@ -150,6 +150,7 @@ def test_what_keras_has_not_is_named() -> None:
     for options, message in (
         ({"peephole": True}, "peephole=True: Keras has no such cell"),
         ({"coupled_gates": True}, "coupled_gates=True: Keras has no such cell"),
+        ({"layer_norm": True}, "layer_norm=True: Keras has no such cell"),
         ({"output_activation": "relu"}, "Keras has one activation for both"),
         ({"gate_activation": "hard_sigmoid"}, "Keras has no such activation"),
         ({"residual": True}, "residual=True: Keras has no such layer"),

@@ -107,8 +107,8 @@ def test_what_onnx_has_not_is_named() -> None:
 def test_estimators_with_options() -> None:
     cell = LSTMCell(peephole=True, coupled_gates=True, gate_activation="hard_sigmoid")
     assert_agrees(fitted("multiclass", cell=cell), X)
-    with pytest.raises(NotImplementedError, match="cell_clip"):
-        fitted("binary", cell=LSTMCell(cell_clip=1.0)).to_onnx()
+    with pytest.raises(NotImplementedError, match="layer_norm=True: ONNX has no such cell"):
+        fitted("binary", cell=LSTMCell(layer_norm=True)).to_onnx()
 
 
 def test_pooling_of_unbounded_values() -> None:

@@ -15,6 +15,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"peephole": True},
     {"coupled_gates": True},
     {"peephole": True, "coupled_gates": True, "cell_clip": 0.5, "gate_clip": 2},
+    {"layer_norm": True, "peephole": True},
+    {"layer_norm": True, "proj_size": 6},
     {"gate_activation": "hard_sigmoid", "cell_activation": ("elu", 0.5)},
     {"output_activation": ("scaled_tanh", 1.7, 0.7), "peephole": np.True_, "gate_clip": 1.0},
 ]
@@ -39,6 +41,10 @@ def test_first_values() -> None:
     np.testing.assert_array_equal(plain["bias_l0"].reshape(4, 4)[:, 0], [0, 2, 0, 0])
     np.testing.assert_array_equal(coupled["bias_l0"].reshape(3, 4)[:, 0], [-2, 0, 0])
     assert not plain["peephole_l0"].any()
+    normalised = LSTM(3, 4, layer_norm=True, random_state=0).parameters
+    for name, size in (("ln_ih_weight_l0", 16), ("ln_hh_weight_l0", 16), ("ln_c_weight_l0", 4)):
+        np.testing.assert_array_equal(normalised[name], np.ones(size))
+    assert not normalised["ln_c_bias_l0"].any()
     for gate in coupled["weight_hh_l0"].reshape(3, 4, 4):
         np.testing.assert_allclose(gate @ gate.T, np.eye(4), atol=1e-6)
 
@@ -83,6 +89,7 @@ def test_a_bound_out_of_reach_changes_nothing_but_rounding() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"layer_norm": True, "coupled_gates": True}, ValueError, "can't be combined"),
         ({"peephole": 1}, TypeError, "'peephole' parameter of LSTM must be a bool"),
         ({"cell_clip": 0}, ValueError, "'cell_clip' parameter of LSTM must be a number"),
         ({"gate_clip": np.nan}, ValueError, "'gate_clip' parameter of LSTM must be a number"),
