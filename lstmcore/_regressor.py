@@ -137,8 +137,8 @@ class LSTMRegressor(RegressorMixin, BaseLSTM):
         What a step of the solver keeps [2]_. "all" keeps the gates of every step of the sequences
         that are worked on; "recompute" keeps the states at some steps and makes the gates again
         when their gradient is due: memory grows with the square root of the length in place of the
-        length, a step takes about a third longer, and every bit of the result is the same. Not
-        with `bidirectional`, and not needed with `tbptt_steps`.
+        length, the forward pass is done twice, and every bit of the result is the same. Not with
+        `bidirectional`, and not needed with `tbptt_steps`.
     warm_start : bool, default=False
         With True, `fit` goes on where the last fit with True ended, solver and shuffling included:
         two fits of 50 epochs give the bits of one fit of 100. Ctrl-C then keeps the epochs that
