@@ -111,6 +111,8 @@ class RecurrentStackFloat32:
         c: NDArray[np.float32] | None,
         h_out: NDArray[np.float32],
         c_out: NDArray[np.float32] | None,
+        *,
+        n_threads: int,
     ) -> NDArray[np.float32] | None: ...
 
 @final
@@ -312,6 +314,8 @@ class RecurrentStackFloat64:
         c: NDArray[np.float64] | None,
         h_out: NDArray[np.float64],
         c_out: NDArray[np.float64] | None,
+        *,
+        n_threads: int,
     ) -> NDArray[np.float64] | None: ...
 
 @final

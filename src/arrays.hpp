@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
 #include <stdexcept>
@@ -34,37 +35,53 @@ inline std::vector<Index> shape_of(const py::array& array) {
   return {array.shape(), array.shape() + array.ndim()};
 }
 
-// Takes any Python object as an array of T in C order without a copy; a negative size in `expected`
-// stands for any. Throws std::invalid_argument that names the argument.
+// The dtype itself is mostly the one of NumPy; to compare what it stands for takes longer.
 template <class T>
-Array<T> as_array(const py::handle& object, const char* name, const std::vector<Index>& expected) {
-  if (!py::isinstance<py::array>(object)) {
-    throw std::invalid_argument(std::string(name) + " must be a NumPy array, got " +
-                                std::string(py::str(py::type::of(object))));
-  }
-  const auto any = py::reinterpret_borrow<py::array>(object);
-  if (!py::isinstance<py::array_t<T>>(any)) {
+bool has_dtype(const py::array& any) {
+  return py::detail::array_proxy(any.ptr())->descr == py::dtype::of<T>().ptr() ||
+         py::isinstance<py::array_t<T>>(any);
+}
+
+// Why `any` is not what as_array expects.
+template <class T>
+[[noreturn]] void refuse_array(const py::array& any, const char* name,
+                               std::initializer_list<Index> expected) {
+  if (!has_dtype<T>(any)) {
     throw std::invalid_argument(std::string(name) + " must have dtype " +
                                 std::string(py::str(py::dtype::of<T>())) + ", got " +
                                 std::string(py::str(any.dtype())));
   }
   const std::vector<Index> shape = shape_of(any);
-  bool fits = shape.size() == expected.size();
-  for (std::size_t axis = 0; fits && axis < shape.size(); ++axis) {
-    fits = expected[axis] < 0 || expected[axis] == shape[axis];
-  }
-  if (!fits) {
+  if (!std::equal(shape.begin(), shape.end(), expected.begin(), expected.end(),
+                  [](Index here, Index n) { return n < 0 || here == n; })) {
     throw std::invalid_argument(std::string(name) + " must have shape " + shape_text(expected) +
                                 ", got " + shape_text(shape));
   }
-  if ((any.flags() & py::array::c_style) == 0) {
-    throw std::invalid_argument(std::string(name) + " must be C-contiguous");
+  throw std::invalid_argument(std::string(name) + " must be C-contiguous");
+}
+
+// Takes any Python object as an array of T in C order without a copy; a negative size in `expected`
+// stands for any. Throws std::invalid_argument that names the argument. Allocates nothing.
+template <class T>
+Array<T> as_array(const py::handle& object, const char* name,
+                  std::initializer_list<Index> expected) {
+  if (!py::isinstance<py::array>(object)) {
+    throw std::invalid_argument(std::string(name) + " must be a NumPy array, got " +
+                                std::string(py::str(py::type::of(object))));
   }
+  const auto any = py::reinterpret_borrow<py::array>(object);
+  const bool fits =
+      has_dtype<T>(any) &&
+      std::equal(any.shape(), any.shape() + any.ndim(), expected.begin(), expected.end(),
+                 [](Index here, Index n) { return n < 0 || here == n; }) &&
+      (any.flags() & py::array::c_style) != 0;
+  if (!fits) refuse_array<T>(any, name, expected);
   return py::reinterpret_borrow<Array<T>>(any);
 }
 
 template <class T>
-Array<T> as_output(const py::handle& object, const char* name, const std::vector<Index>& expected) {
+Array<T> as_output(const py::handle& object, const char* name,
+                   std::initializer_list<Index> expected) {
   Array<T> array = as_array<T>(object, name, expected);
   if (!array.writeable()) throw std::invalid_argument(std::string(name) + " must be writeable");
   return array;

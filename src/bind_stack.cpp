@@ -5,6 +5,7 @@
 #include "arrays.hpp"
 #include "bind.hpp"
 #include "caller_rows.hpp"
+#include "layers/stack_step.hpp"
 #include "norm_arrays.hpp"
 #include "stack_cache.hpp"
 #include "state_arrays.hpp"
@@ -32,6 +33,7 @@ class StackHandle {
     const auto flat = as_array<Scalar>(parameters, "parameters", {n_parameters()});
     const Scalar* from = flat.data();
     const py::gil_scoped_release release;
+    StandbyTeam::wait_until_idle();  // a thread may still read the panels for a step long over
     run_with_workers(1, [&](Workers& workers) { stack_.pack(from, workers); });
     has_parameters_ = true;
   }
@@ -122,7 +124,7 @@ class StackHandle {
   // stack puts out (N, H), or None where that is h of the top layer.
   py::object step(const py::object& x_object, const py::object& h_object,
                   const py::object& c_object, const py::object& h_out_object,
-                  const py::object& c_out_object) {
+                  const py::object& c_out_object, int n_threads) {
     if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
     if (stack_.spec().bidirectional) {
       throw std::invalid_argument(
@@ -148,6 +150,7 @@ class StackHandle {
     } else if (!c_object.is_none() || !c_out_object.is_none()) {
       require_cell_state(stack_, "c and c_out");
     }
+    require_threads(n_threads);
     py::object y = py::none();
     Scalar* to = nullptr;
     if (!stack_.output_is_h()) {
@@ -156,31 +159,9 @@ class StackHandle {
       y = array;
     }
     if (N == 0) return y;
-    auto loan = pool_->borrow();
-    loan->parts.resize(1);
-    Part& part = loan->parts.front();
-    part.batch.assign(&N, 1, N);
-    stack_.reserve(part.workspace, part.batch, false, Dropout{});
-    run_with_workers(1, [&](Workers& workers) {
-      const auto start = [&](Index n_begin, Index n_end) {
-        for (Index l = 0; l < L; ++l) {
-          stack_.layer(l).set_initial_state(layer_of(part, l), part.batch,
-                                            h.data() + l * N * outputs, c.data() + l * N * H,
-                                            n_begin, n_end);
-        }
-      };
-      stack_.forward(part.batch, {x.data(), stack_.input_size(), true}, Dropout{}, part.workspace,
-                     workers, start, [&](Index n_begin, Index n_end) {
-                       if (to != nullptr) {
-                         stack_.get_output(part.workspace, part.batch, to, n_begin, n_end);
-                       }
-                     });
-      for (Index l = 0; l < L; ++l) {
-        stack_.layer(l).get_final_state(layer_of(part, l), part.batch,
-                                        h_out.mutable_data() + l * N * outputs,
-                                        c_out.mutable_data() + l * N * H);
-      }
-    });
+    const auto loan = steps_.borrow();
+    loan->run(stack_, N, x.data(), h.data(), c.data(), h_out.mutable_data(), c_out.mutable_data(),
+              to, n_threads);
     return y;
   }
 
@@ -347,6 +328,7 @@ class StackHandle {
   bool has_parameters_ = false;
   std::shared_ptr<typename Cache<Scalar>::Pool> pool_ =
       std::make_shared<typename Cache<Scalar>::Pool>();
+  WorkspacePool<StackStep<Scalar>> steps_;  // after the stack: they end before it
 };
 
 template <class Scalar>
@@ -385,7 +367,7 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
            py::arg("dh_n"), py::arg("dc_n"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
            "Norms (N + R) of the gradients of h and c of a layer: initial states, then all steps.")
       .def("step", &Handle::step, py::arg("x"), py::arg("h"), py::arg("c"), py::arg("h_out"),
-           py::arg("c_out"),
+           py::arg("c_out"), py::kw_only(), py::arg("n_threads"),
            "One time step, from x (N, I) and states (L, N, H) to states; y (N, H) or None.");
 }
 

@@ -71,6 +71,18 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<c
 }
 
 template <class Scalar>
+void RecurrentLayer<Scalar>::step(const PackedBatch& batch, const Scalar* x,
+                                  LayerWorkspace<Scalar>& w, Index block_begin, Index block_end,
+                                  bool descending) const noexcept {
+  CellForward<Scalar> step = forward_step(batch, w, 0, 0, 0, batch.n_sequences());
+  step.x = x;
+  step.x_stride = input_size_;
+  step.block_begin = block_begin;
+  step.block_end = block_end;
+  groups_.front().forward(step, descending);
+}
+
+template <class Scalar>
 Index RecurrentLayer<Scalar>::blocks_worth_a_thread(Index multiply_adds) noexcept {
   // A task that is shared costs about half a microsecond (Zen 4, 2026-11), in which one thread does
   // some 25,000 multiply-adds with weights from the second cache.

@@ -95,6 +95,15 @@ class RecurrentLayer {
   // All time steps of the sequences [n_begin, n_end). x (R, I).
   void forward(const PackedBatch& batch, const BatchRows<const Scalar>& x,
                LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
+  // The only step of a batch in inference, x (N, I), for the hidden blocks [block_begin,
+  // block_end), and the state after it of these. Only where no product multiplies what another has
+  // made and no row is seen as a whole.
+  bool can_share_step() const noexcept { return groups_.size() == 1 && !projection_ && !norm_; }
+  void step(const PackedBatch& batch, const Scalar* x, LayerWorkspace<Scalar>& w, Index block_begin,
+            Index block_end, bool descending) const noexcept;
+  void get_stepped_state(const LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                         Index block_begin, Index block_end, Scalar* h_n,
+                         Scalar* c_n) const noexcept;
   // The rows that a run of BPTT should have at most. The runs depend on the batch alone, and so
   // does the order of every sum.
   Index rows_of_run() const noexcept;

@@ -125,9 +125,10 @@ void blocked_row(const Scalar* matrix, Index n, Index H, Index n_blocks, Scalar*
 }
 
 template <class Scalar>
-void unblock_row(const Scalar* from, Index stride, Index row, Index H, Index n_blocks, Scalar* to) {
+void unblock_row(const Scalar* from, Index stride, Index row, Index H, Index block_begin,
+                 Index block_end, Scalar* to) {
   constexpr Index B = kBlock<Scalar>;
-  for (Index block = 0; block < n_blocks; ++block) {
+  for (Index block = block_begin; block < block_end; ++block) {
     std::copy_n(from + block * stride + row * B, std::min(B, H - block * B), to + block * B);
   }
 }
@@ -154,8 +155,25 @@ void RecurrentLayer<Scalar>::get_final_state(const LayerWorkspace<Scalar>& w,
     const Index row = batch.final_history_row(n);
     std::copy_n(w.h.data() + row * padded_output_size(), output_size_, h_n + n * output_size_);
     if (!cell_.has_cell_state()) continue;
-    unblock_row(w.c.data(), cell_stride(w, batch), w.keeps_history ? row : n, hidden_size_,
+    unblock_row(w.c.data(), cell_stride(w, batch), w.keeps_history ? row : n, hidden_size_, 0,
                 n_blocks_, c_n + n * hidden_size_);
+  }
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::get_stepped_state(const LayerWorkspace<Scalar>& w,
+                                               const PackedBatch& batch, Index block_begin,
+                                               Index block_end, Scalar* h_n,
+                                               Scalar* c_n) const noexcept {
+  const Index N = batch.n_sequences();
+  const Index begin = block_begin * B;
+  const Index units = std::min(block_end * B, hidden_size_) - begin;
+  for (Index n = 0; n < N; ++n) {
+    std::copy_n(w.h.data() + (N + n) * padded_hidden_size() + begin, units,
+                h_n + n * hidden_size_ + begin);
+    if (!cell_.has_cell_state()) continue;
+    unblock_row(w.c.data(), cell_stride(w, batch), n, hidden_size_, block_begin, block_end,
+                c_n + n * hidden_size_);
   }
 }
 
@@ -178,7 +196,7 @@ void RecurrentLayer<Scalar>::get_state_gradient(const LayerWorkspace<Scalar>& w,
   for (Index n = 0; n < batch.n_sequences(); ++n) {
     std::copy_n(w.dh.data() + n * padded_output_size(), output_size_, dh_0 + n * output_size_);
     if (!cell_.has_cell_state()) continue;
-    unblock_row(w.dc.data(), batch.n_sequences() * B, n, hidden_size_, n_blocks_,
+    unblock_row(w.dc.data(), batch.n_sequences() * B, n, hidden_size_, 0, n_blocks_,
                 dc_0 + n * hidden_size_);
   }
 }
@@ -225,7 +243,7 @@ void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
       if (number < 0) continue;
       if (cell_.coupled_gates && number > 0) ++number;  // past f
       unblock_row(w.groups[group].gates.data() + gate * B, batch.n_rows() * G * B, G * row,
-                  hidden_size_, n_blocks_,
+                  hidden_size_, 0, n_blocks_,
                   gates + (to * cell_.n_shown_gates() + number) * hidden_size_);
     }
   }
@@ -234,8 +252,8 @@ void RecurrentLayer<Scalar>::get_gates_of_row(const LayerWorkspace<Scalar>& w,
     for (Index j = 0; j < hidden_size_; ++j) input[hidden_size_ + j] = 1 - input[j];
   }
   if (!cell_.has_cell_state()) return;
-  unblock_row(w.c.data(), cell_stride(w, batch), batch.n_sequences() + row, hidden_size_, n_blocks_,
-              c + to * hidden_size_);
+  unblock_row(w.c.data(), cell_stride(w, batch), batch.n_sequences() + row, hidden_size_, 0,
+              n_blocks_, c + to * hidden_size_);
 }
 
 template <class Scalar>

@@ -365,8 +365,8 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with the parameters in the place of their copy in the core."""
-        state = {name: value for name, value in vars(self).items() if name != "_stack"}
-        return state | {"_live": self._live.copy()}
+        state = vars(self) | {"_live": self._live.copy()}
+        return {name: state[name] for name in state if name not in ("_stack", "_counted_threads")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # What was stored before there were these has neither.

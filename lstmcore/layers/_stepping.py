@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmcore._sequences import as_numbers
+from lstmcore._threads import resolve_threads
 from lstmcore._user_batch import state_pair
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ class SteppingLayer(Generic[State]):
     """Adds to the layers what goes one time step on."""
 
     _has_cell_state: ClassVar[bool]
+    _counted_threads: tuple[int | None, int] = (None, 0)  # n_jobs, and what `step` makes of it
 
     input_size: int
     num_layers: int
     bidirectional: bool
     dtype: str
+    n_jobs: int | None
     _stack: Any
     _live: LiveParameters
 
@@ -33,6 +36,9 @@ class SteppingLayer(Generic[State]):
         self, x_t: Array, state: State | None = None, out: State | None = None
     ) -> tuple[Array, State]:
         """Go one time step on, with the least delay; the same bits as calling the layer.
+
+        A step of a wide layer (from half a megabyte of weights on) is shared with threads, of which
+        ``n_jobs`` is counted at the first step; they spin for 0.1 ms after each, and then sleep.
 
         Parameters
         ----------
@@ -84,10 +90,18 @@ class SteppingLayer(Generic[State]):
             h_out, c_out = self._split(out)
             if out is None:
                 h_out, c_out = np.empty_like(h), None if c is None else np.empty_like(c)
-            y_t = self._stack.step(x_t, h, c, h_out, c_out)
+            y_t = self._stack.step(x_t, h, c, h_out, c_out, n_threads=self._threads_of_step())
         except (TypeError, ValueError):
             return self._step_converted(x_t, state, out)
         return h_out[-1] if y_t is None else y_t, self._joined(h_out, c_out)
+
+    def _threads_of_step(self) -> int:
+        """Return how many threads a step may use, counted once: that takes longer than a step."""
+        n_jobs, n_threads = self._counted_threads
+        if n_threads == 0 or n_jobs is not self.n_jobs:
+            n_threads = resolve_threads(self.n_jobs)
+            self._counted_threads = self.n_jobs, n_threads
+        return n_threads
 
     def _step_converted(
         self, x_t: Any, state: State | None, out: State | None
@@ -107,7 +121,8 @@ class SteppingLayer(Generic[State]):
         h, c = (*(np.ascontiguousarray(part, self.dtype) for part in parts), None)[:2]
         h_out, c_out = (*targets, None)[:2]
         try:
-            y_t = self._stack.step(np.ascontiguousarray(x_t, self.dtype), h, c, h_out, c_out)
+            x_t = np.ascontiguousarray(x_t, self.dtype)
+            y_t = self._stack.step(x_t, h, c, h_out, c_out, n_threads=self._threads_of_step())
         except ValueError as error:
             raise ValueError(f"out: {error}") from error
         return h_out[-1] if y_t is None else y_t, self._joined(h_out, c_out)

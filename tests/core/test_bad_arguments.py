@@ -172,17 +172,21 @@ def test_step() -> None:
     }
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=rf"\b{name}\b"):
-            stack.step(*(good | {name: value}).values())
+            stack.step(*(good | {name: value}).values(), n_threads=1)
     read_only = c.copy()
     read_only.flags.writeable = False
     with pytest.raises(ValueError, match=r"\bc_out\b"):
-        stack.step(*(good | {"c_out": read_only}).values())
+        stack.step(*(good | {"c_out": read_only}).values(), n_threads=1)
+    with pytest.raises(ValueError, match="n_threads"):
+        stack.step(*good.values(), n_threads=0)
 
 
 def test_step_needs_layers_of_one_width() -> None:
     zeros = np.zeros((2, 1, 6), np.float32)
     with pytest.raises(ValueError, match=r"width|hidden_sizes|same"):
-        stack_of(P).step(np.zeros((1, 3), np.float32), zeros, zeros, zeros.copy(), zeros.copy())
+        stack_of(P).step(
+            np.zeros((1, 3), np.float32), zeros, zeros, zeros.copy(), zeros.copy(), n_threads=1
+        )
 
 
 @pytest.mark.parametrize("function", [_core.sigmoid, _core.tanh])

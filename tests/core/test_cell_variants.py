@@ -58,7 +58,7 @@ def test_whole_sequences_and_step_by_step(cell: Cell, isa: str) -> None:
     for n, rows in steps(problem.n_active):
         now = [h[:, :n].copy(), c[:, :n].copy() if cell.has_c else None]
         out = [np.full_like(a, np.nan) if a is not None else None for a in now]
-        stack.step(problem.x[rows], *now, *out)
+        stack.step(problem.x[rows], *now, *out, n_threads=1)
         h[:, :n] = out[0]
         if cell.has_c:
             c[:, :n] = out[1]

@@ -91,9 +91,9 @@ def test_whole_sequences_and_step_by_step(
         h_some, c_some = h[:, :n].copy(), c[:, :n].copy()
         h_out, c_out = np.full_like(h_some, np.nan), np.full_like(c_some, np.nan)
         if cell.has_c:
-            stack.step(problem.x[rows], h_some, c_some, h_out, c_out)
+            stack.step(problem.x[rows], h_some, c_some, h_out, c_out, n_threads=1)
         else:
-            stack.step(problem.x[rows], h_some, None, h_out, None)
+            stack.step(problem.x[rows], h_some, None, h_out, None, n_threads=1)
         h[:, :n] = h_out
         c[:, :n] = c_out if cell.has_c else 0
         np.testing.assert_array_equal(h[-1, :n], y[rows])
@@ -149,7 +149,7 @@ def test_cells_without_c_take_none(cell: Cell) -> None:
         stack.forward(p.x, p.n_active, 2, p.h0, p.c0, n_threads=1, keep=False)
     h = np.stack(p.h0)
     with pytest.raises(ValueError, match="must be None: the cell has no state c"):
-        stack.step(p.x[:2], h, h, h, h.copy())
+        stack.step(p.x[:2], h, h, h, h.copy(), n_threads=1)
 
 
 def test_gates_of_every_cell(dtype: np.dtype[Any]) -> None:

@@ -137,7 +137,7 @@ def test_residual_steps_give_the_bits_of_whole_sequences(cell: Cell, isa: str) -
     for n, rows in steps(p.n_active):
         h_some, c_some = h[:, :n].copy(), c[:, :n].copy()
         c_both = (c_some, c_some) if cell.has_c else (None, None)
-        y_t = stack.step(p.x[rows], h_some, c_both[0], h_some, c_both[1])
+        y_t = stack.step(p.x[rows], h_some, c_both[0], h_some, c_both[1], n_threads=1)
         np.testing.assert_array_equal(y_t, y[rows])
         h[:, :n], c[:, :n] = h_some, c_some
     np.testing.assert_array_equal(h, np.stack(h_n))
@@ -215,7 +215,7 @@ def test_errors() -> None:
     p = draw(Cell("rnn"), BOTH_WAYS, Case("errors", 2, (3,), (2, 1)))
     h = np.zeros((2, 1, 3))
     with pytest.raises(ValueError, match="step goes from the start to the end, and bidirectional"):
-        stack_of(p).step(np.zeros((1, 2)), h, None, h, None)
+        stack_of(p).step(np.zeros((1, 2)), h, None, h, None, n_threads=1)
     draw_wrong = draw(Cell("rnn"), RESIDUAL, Case("widths", 2, (3, 3, 4), (2, 1)))
     with pytest.raises(ValueError, match=r"hidden_sizes\[2\] is 4, hidden_sizes\[1\] is 3"):
         stack_of(draw_wrong)

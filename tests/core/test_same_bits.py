@@ -162,11 +162,11 @@ def test_step_by_step(
     for t in range(6):
         rows = slice(t * n_sequences, (t + 1) * n_sequences)
         if t % 2:
-            stack.step(p.x[rows], h, c, h, c)
+            stack.step(p.x[rows], h, c, h, c, n_threads=1)
         else:
             h_out, c_out = np.full_like(h, np.nan), np.full_like(c, np.nan)
             before = h.copy(), c.copy()
-            stack.step(p.x[rows], h, c, h_out, c_out)
+            stack.step(p.x[rows], h, c, h_out, c_out, n_threads=1)
             np.testing.assert_array_equal((h, c), before)
             h, c = h_out, c_out
         np.testing.assert_array_equal(h[-1], y[rows])
