@@ -45,6 +45,8 @@ class InspectionMixin:
     coefs_: FloatArray
     n_jobs: int | None
     batch_size: int
+    tbptt_steps: int | None
+    memory: str
     layout_: Layout
     n_features_in_: int
     embedding_size: Any
@@ -208,7 +210,18 @@ class InspectionMixin:
         for name, value in (("batch_size", size), ("n_timesteps", n_timesteps)):
             if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
                 raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
-        return summarise(self._spec, self.layout_, int(size), int(n_timesteps))
+        windows = self._windows(int(size), int(n_timesteps))
+        return summarise(self._spec, self.layout_, int(size), int(n_timesteps), windows)
+
+    def _windows(self, batch_size: int, n_timesteps: int) -> tuple[int, int] | None:
+        """Return the steps of the longest window of training, and how often states are kept."""
+        if self.tbptt_steps is not None:
+            return int(self.tbptt_steps), 1
+        if self.memory == "all":
+            return None
+        network = self._cache.get(self._spec, self.coefs_)
+        starts = network.recompute_starts(n_timesteps, batch_size)
+        return int(np.diff([*starts, n_timesteps]).max()), len(starts)
 
     def attributions(
         self,

@@ -49,9 +49,13 @@ class Summary:
     parameter_bytes : int
         Size of all weights.
     prediction_bytes : int
-        Size of what the network computes for the batch when it predicts.
+        Size of what the network computes for the batch when it predicts; of long sequences it holds
+        a window at a time.
     training_bytes : int
-        Size of what it keeps of the batch for the backward pass.
+        Size of what it keeps of the batch for the backward pass: with ``tbptt_steps`` of the steps
+        of a window, with ``memory="recompute"`` of those and of the states before each window. What
+        is allocated is of this order: units are padded to whole vectors, and a single thread keeps
+        one of the two parts of a large batch at a time.
 
     Examples
     --------
@@ -114,7 +118,13 @@ class Summary:
         return "\n".join(lines)
 
 
-def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: int) -> Summary:
+def summarise(
+    spec: NetworkSpec,
+    layout: Layout,
+    batch_size: int,
+    n_timesteps: int,
+    windows: tuple[int, int] | None = None,
+) -> Summary:
     """Describe a network.
 
     Parameters
@@ -125,6 +135,8 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
         Name → (shape, offset) of its parameters.
     batch_size, n_timesteps : int
         The batch that costs are given for.
+    windows : tuple of int or None, default=None
+        The most steps that are kept at a time, and how many times the states of all layers are.
 
     Returns
     -------
@@ -136,8 +148,10 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
     if spec.embeddings:
         n_numbers = sum(n_tokens * size for _, n_tokens, size in spec.embeddings)
         layers.append(LayerSummary("embedding", ("N", "T", spec.layer_input_size), n_numbers, 0))
-    kept = spec.layer_input_size * n_rows
-    passing = kept
+    kept_steps, n_states = windows or (n_timesteps, 0)
+    kept_rows = batch_size * min(kept_steps, n_timesteps)
+    passing = spec.layer_input_size * n_rows
+    kept = passing
     for k, (size, narrow) in enumerate(zip(spec.hidden_sizes, spec.output_sizes, strict=True)):
         suffixes = (f"_l{k}", f"_l{k}_reverse")
         own = {name: shape for name, (shape, _) in layout.items() if name.endswith(suffixes)}
@@ -148,17 +162,19 @@ def summarise(spec: NetworkSpec, layout: Layout, batch_size: int, n_timesteps: i
         layers.append(
             LayerSummary(f"recurrent {k}", ("N", "T", both), n_parameters, products * n_rows)
         )
-        # The gates, the cell state and the hidden state of every step, and what is projected.
+        # The gates, the states (of a GRU also its candidate's sum) and what is projected of a step.
         gates = max(shape[0] for shape in matrices)
+        states = size if gates == size else 2 * size
         projected = narrow if narrow < size else 0
-        kept += n_rows * spec.n_directions * (gates + 2 * size + projected)
+        kept += kept_rows * spec.n_directions * (gates + states + projected)
+        kept += batch_size * n_states * (narrow + (size if spec.has_cell_state else 0))
         passing += n_rows * both
     width, n_outputs = spec.output_size, spec.n_outputs
     attends = spec.pooling == "attention"
     n_pooling = width * (width + 2) if attends else 0
     products = 2 * width * (width + 2) * n_rows if attends else 0
     layers.append(LayerSummary("pooling", ("N", width), n_pooling, products))
-    kept += n_rows * width if attends else 0
+    kept += kept_rows * width if attends else 0
     passing += n_rows * width if attends else 0
     products = 2 * width * n_outputs * batch_size
     layers.append(LayerSummary("head", ("N", n_outputs), (width + 1) * n_outputs, products))

@@ -236,6 +236,16 @@ void bind(py::module_& module, const char* name) {
       .def("state_gradient_norms", &state_gradient_norms<Scalar>, py::arg("x"), py::arg("n_active"),
            py::arg("dscores"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
            "Norms (N + R) of the gradients of that sum with respect to h and c of a layer.")
+      .def(
+          "recompute_starts",
+          [](const Bound& self, Index n_steps, Index n_sequences) {
+            if (n_steps < 1 || n_sequences < 1) {
+              throw std::invalid_argument("n_steps and n_sequences must be at least 1");
+            }
+            return self.network.recompute_starts(n_steps, n_sequences);
+          },
+          py::arg("n_steps"), py::arg("n_sequences"),
+          "First steps of the windows that recompute=True makes of sequences of one length.")
       .def("pool_steps", &pool_steps<Scalar>, py::arg("h"), py::arg("pooled"), py::arg("n_steps"),
            "pooled (C,) after more steps of one sequence, which gave h (n, H).")
       .def("input_gradient", &input_gradient<Scalar>, py::arg("x"), py::arg("n_active"),

@@ -86,6 +86,10 @@ class Network {
     if (gradient != nullptr) get_gradients(x, w, gradient, workers);
   }
 
+  // Of a batch of sequences of one length: the first steps of the windows that `recompute` makes of
+  // its first part, 0 alone where it is done in one go.
+  std::vector<Index> recompute_starts(Index n_steps, Index n_sequences) const;
+
   // Scores of w.batch, or with the link applied predictions, to outputs (N, K).
   void predict(const Scalar* x, bool with_link, int n_threads, NetworkWorkspace<Scalar>& w,
                Scalar* outputs) const;

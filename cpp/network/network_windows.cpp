@@ -75,6 +75,21 @@ void Network<Scalar>::assign_windows(const BpttOptions& bptt, bool keep,
 }
 
 template <class Scalar>
+std::vector<Index> Network<Scalar>::recompute_starts(Index n_steps, Index n_sequences) const {
+  const std::vector<Index> n_active(static_cast<std::size_t>(n_steps), n_sequences);
+  PackedBatch batch;
+  batch.assign(n_active.data(), n_steps, n_sequences);
+  NetworkPart<Scalar> part;
+  part.batch.assign_part(batch, 0, stack_.gradient_parts(batch)[1]);
+  assign_windows({0, true}, true, part);
+  std::vector<Index> starts{0};
+  for (std::size_t i = 1; i < part.windows.size(); ++i) {
+    starts.push_back(part.windows[i].begins.front());
+  }
+  return starts;
+}
+
+template <class Scalar>
 void Network<Scalar>::reserve_part(const NetworkPart<Scalar>& part, bool keep,
                                    const Dropout& dropout, const BpttOptions& bptt,
                                    PartMemory<Scalar>& m) const {

@@ -262,3 +262,15 @@ def test_errors_name_the_argument() -> None:
     )
     with pytest.raises(ValueError, match="tbptt_steps and recompute need bidirectional=False"):
         _core.TrainerFloat32(network, loss="squared_error", solver="adam", recompute=True)
+
+
+def test_starts_of_windows() -> None:
+    """About sqrt(T / 4) steps or more in each; none where a batch is done in one go."""
+    network = Spec(hidden_sizes=(64,)).network(np.float32)
+    assert network.recompute_starts(1, 32) == [0]
+    starts = network.recompute_starts(4000, 32)
+    steps = np.diff([*starts, 4000])
+    assert starts[0] == 0
+    assert 31 <= steps[1:].min() <= steps.max() < 4000 / 10
+    with pytest.raises(ValueError, match="n_steps and n_sequences must be at least 1"):
+        network.recompute_starts(0, 1)

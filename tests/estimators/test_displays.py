@@ -1,4 +1,4 @@
-"""Plots of fitted estimators, and their summary."""
+"""Plots of fitted estimators."""
 
 from __future__ import annotations
 
@@ -87,40 +87,6 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"LossCurveDisplay takes matplotlib.*lstmcore\[plot\]"):
         LossCurveDisplay([1.0]).plot()
-
-
-class TestSummary:
-    def test_counts(self):
-        model = fitted(hidden_size=(5, 4))
-        summary = model.summary(batch_size=7, n_timesteps=11)
-        assert summary.n_parameters == len(model.coefs_)
-        assert summary.parameter_bytes == model.coefs_.nbytes
-        products = 4 * 5 * (3 + 5) + 4 * 4 * (5 + 4)
-        assert summary.flops == 2 * 7 * (11 * products + 4)
-        assert [layer.output_shape for layer in summary.layers] == [
-            ("N", "T", 3),
-            ("N", "T", 5),
-            ("N", "T", 4),
-            ("N", 4),
-            ("N", 1),
-        ]
-        assert summary.training_bytes == 4 * (7 * 11 * (3 + 6 * 5 + 6 * 4) + 7 * 5)
-        assert summary.prediction_bytes == 4 * (7 * 11 * (3 + 5 + 4) + 7 * 5)
-
-    def test_the_batch_is_that_of_the_estimator(self):
-        assert fitted(batch_size=16).summary().batch_size == 16
-
-    def test_says_it_and_prints_nothing(self, capsys):
-        text = str(fitted(hidden_size=(5, 4)).summary())
-        assert "recurrent 1" in text
-        assert "parameters" in text
-        assert capsys.readouterr().out == ""
-
-    def test_errors(self):
-        with pytest.raises(NotFittedError):
-            LSTMClassifier().summary()
-        with pytest.raises(ValueError, match="n_timesteps must be an int of at least 1, got 0"):
-            fitted().summary(n_timesteps=0)
 
 
 def test_displays_of_scikit_learn_take_sequences(plt):
