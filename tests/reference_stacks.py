@@ -33,9 +33,11 @@ class Connections:
     def n_directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def sizes(self, input_size: int, hidden_sizes: tuple[int, ...]) -> list[tuple[int, int]]:
+    def sizes(
+        self, cell: Cell, input_size: int, hidden_sizes: tuple[int, ...]
+    ) -> list[tuple[int, int]]:
         """Inputs and hidden units of every layer, in the order of their parameters."""
-        below = [input_size, *(self.n_directions * h for h in hidden_sizes)]
+        below = [input_size, *(self.n_directions * cell.width(h) for h in hidden_sizes)]
         return [
             (i, h)
             for i, h in zip(below, hidden_sizes, strict=False)

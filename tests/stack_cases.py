@@ -20,7 +20,7 @@ from lstmcore import _core
 BOTH_WAYS, RESIDUAL = Connections(bidirectional=True), Connections(residual=True)
 RESIDUAL_BOTH_WAYS = Connections(bidirectional=True, residual=True)
 CONNECTIONS = [BOTH_WAYS, RESIDUAL, RESIDUAL_BOTH_WAYS]
-ALL_CELLS = [Cell("lstm"), NORMALISED, *(cell for cell in CELLS if cell.kind != "lstm")]
+ALL_CELLS = [Cell("lstm"), NORMALISED, *CELLS]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class StackProblem:
 
     def split(self, flat: Array) -> list[Weights]:
         """The arrays of each layer in a flat vector: views."""
-        sizes = self.connections.sizes(self.case.input_size, self.case.hidden_sizes)
+        case = self.case
+        sizes = self.connections.sizes(self.cell, case.input_size, case.hidden_sizes)
         return split_layers(flat, [self.cell.arrays(*pair) for pair in sizes])
 
 
@@ -55,13 +56,13 @@ def draw(
     """Random data; the weights are large enough for every gate to work outside its linear range."""
     rng = np.random.default_rng([seed, *f"{cell}{connections}{case}".encode()])
     n, n_rows = len(case.lengths), sum(case.lengths)
-    sizes = connections.sizes(case.input_size, case.hidden_sizes)
+    sizes = connections.sizes(cell, case.input_size, case.hidden_sizes)
 
     def normal(*shape: int) -> Array:
         return rng.standard_normal(shape).astype(dtype)
 
-    def states() -> list[Array]:
-        return [normal(n, h) for _, h in sizes]
+    def states() -> tuple[list[Array], list[Array]]:
+        return [normal(n, cell.width(h)) for _, h in sizes], [normal(n, h) for _, h in sizes]
 
     parameters = [
         normal(*shape).ravel() * (1.5 / np.sqrt(2 * shape[1]) if len(shape) == 2 else 1)
@@ -75,9 +76,9 @@ def draw(
         reference.active_counts(case.lengths),
         np.concatenate(parameters).astype(dtype),
         normal(n_rows, case.input_size),
-        *(states() for _ in range(2)),
-        normal(n_rows, connections.n_directions * case.hidden_sizes[-1]),
-        *(states() for _ in range(2)),
+        *states(),
+        normal(n_rows, connections.n_directions * cell.width(case.hidden_sizes[-1])),
+        *states(),
     )
 
 

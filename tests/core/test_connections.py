@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import TOLERANCE, Case, Results, assert_matches, assert_same_bits, ragged
-from cell_cases import NORMALISED
+from cell_cases import NORMALISED, VARIANTS
 from reference import Array, steps
 from reference_cells import Cell
 from reference_stacks import Connections, reversal
@@ -26,6 +26,7 @@ from stack_cases import (
     stack_of,
 )
 
+NORMALISED_PROJECTION = Cell("lstm", (("layer_norm", True), ("proj_size", 3)))
 EACH_CELL = pytest.mark.parametrize("cell", ALL_CELLS, ids=str)
 
 # Several parts of a batch; few sequences, which threads share by direction; one; weights that all
@@ -60,6 +61,17 @@ def test_oracle_and_bits(
 ) -> None:
     problem, expected, on_scalar = drawn(cell, connections, case, dtype)
     for n_threads in (1, 2, 7):
+        results = run_core(problem, isa, n_threads)
+        assert_matches(results, expected, TOLERANCE[dtype])
+        assert_same_bits(results, on_scalar)
+
+
+@pytest.mark.parametrize("cell", [*VARIANTS, NORMALISED_PROJECTION], ids=str)
+def test_other_options_of_the_cells(cell: Cell, isa: str, dtype: np.dtype[Any]) -> None:
+    """In both directions, stacked, ragged, all at once."""
+    case = Case("options", 3, (9, 9), ragged(2, 18, 7, 1))
+    problem, expected, on_scalar = drawn(cell, RESIDUAL_BOTH_WAYS, case, dtype)
+    for n_threads in (1, 2):
         results = run_core(problem, isa, n_threads)
         assert_matches(results, expected, TOLERANCE[dtype])
         assert_same_bits(results, on_scalar)
@@ -105,9 +117,10 @@ def test_a_direction_is_a_layer(cell: Cell, isa: str, dtype: np.dtype[Any]) -> N
     """To the bit: the second one is a layer that gets every sequence from its end."""
     p = draw(cell, BOTH_WAYS, Case("apart", 5, (19,), ragged(5, 20, 9, 1)), dtype)
     both = run_core(p, isa)
-    back = reversal(p.n_active)
+    back, width = reversal(p.n_active), cell.width(19)
     for k, weights in enumerate(p.split(p.parameters)):
         order = np.arange(len(p.x)) if k == 0 else back
+        ours = slice(width * k, width * (k + 1))
         plain = StackProblem(
             cell,
             Connections(),
@@ -117,12 +130,12 @@ def test_a_direction_is_a_layer(cell: Cell, isa: str, dtype: np.dtype[Any]) -> N
             p.x[order],
             p.h0[k : k + 1],
             p.c0[k : k + 1],
-            np.ascontiguousarray(p.dy[order, 19 * k : 19 * (k + 1)]),
+            np.ascontiguousarray(p.dy[order, ours]),
             p.dh_n[k : k + 1],
             p.dc_n[k : k + 1],
         )
         alone = run_core(plain, isa)
-        np.testing.assert_array_equal(both["y"][:, 19 * k : 19 * (k + 1)], alone["y"][order])
+        np.testing.assert_array_equal(both["y"][:, ours], alone["y"][order])
         for name, array in alone.items():
             if name.endswith("_0"):
                 np.testing.assert_array_equal(both[f"{name[:-2]}_{k}"], array, err_msg=name)
@@ -148,20 +161,24 @@ def test_residual_steps_give_the_bits_of_whole_sequences(cell: Cell, isa: str) -
 def test_what_is_absent_is_zero(cell: Cell, connections: Connections) -> None:
     p = draw(cell, connections, Case("absent", 5, (9, 9), (5, 3, 1, 0)))
     stack = stack_of(p)
-    zeros = [np.zeros_like(h) for h in p.h0]
+    zeros = tuple([np.zeros_like(a) for a in arrays] for arrays in (p.h0, p.c0))
 
-    def run(states: Any, dy: Any, dh: Any, *, need_dx: bool) -> list[Array]:
-        c0, dc = (states, dh) if cell.has_c else (None, None)
+    def run(states: Any, dy: Any, gradients: Any, *, need_dx: bool) -> list[Array]:
+        (h0, c0), (dh, dc) = states, gradients
+        if not cell.has_c:
+            c0 = dc = None
         y, h_n, c_n, cache = stack.forward(
-            p.x, p.n_active, p.n_sequences, states, c0, n_threads=1, keep=True
+            p.x, p.n_active, p.n_sequences, h0, c0, n_threads=1, keep=True
         )
         dx, dh0, dc0, gradient = stack.backward(cache, dy, dh, dc, need_dx=need_dx, n_threads=2)
         assert (dx is not None) == need_dx
         return [y, *h_n, *c_n, *dh0, *dc0, gradient]
 
-    for dh, dy in ((None, np.zeros_like(p.dy)), (p.dh_n, None)):
-        given = run(None, dy, dh, need_dx=False)
-        in_full = run(zeros, np.zeros_like(p.dy), zeros if dh is None else dh, need_dx=True)
+    nothing = (None, None)
+    for gradients, dy in ((nothing, np.zeros_like(p.dy)), ((p.dh_n, p.dc_n), None)):
+        given = run(nothing, dy, gradients, need_dx=False)
+        full = zeros if gradients is nothing else gradients
+        in_full = run(zeros, np.zeros_like(p.dy), full, need_dx=True)
         for ours, theirs in zip(given, in_full, strict=True):
             np.testing.assert_array_equal(ours, theirs)
 

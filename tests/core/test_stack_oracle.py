@@ -20,7 +20,11 @@ SMALL = Case("small", 2, (3, 3), (3, 2, 2, 0))
 
 @pytest.mark.parametrize(
     ("cell", "connections"),
-    [*((Cell("gru"), some) for some in CONNECTIONS), (NORMALISED, RESIDUAL_BOTH_WAYS)],
+    [
+        *((Cell("gru"), some) for some in CONNECTIONS),
+        (NORMALISED, RESIDUAL_BOTH_WAYS),
+        (Cell("lstm", (("proj_size", 2), ("layer_norm", True))), RESIDUAL_BOTH_WAYS),
+    ],
     ids=str,
 )
 def test_gradients_are_finite_differences(cell: Cell, connections: Connections) -> None:
@@ -50,13 +54,20 @@ def test_gradients_are_finite_differences(cell: Cell, connections: Connections) 
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-7, err_msg=name)
 
 
-TORCH = [cell for cell in ALL_CELLS if cell.get("reset_after", True) and cell != NORMALISED]
+KNOWN_TO_TORCH = {"relu", "proj_size"}
+TORCH = [cell for cell in ALL_CELLS if dict(cell.options).keys() <= KNOWN_TO_TORCH]
+
+MATRICES = {"weight_ih", "weight_hh", "weight_hr"}
 
 
 def torch_module(torch: Any, cell: Cell, *sizes: int) -> Any:
     """torch's bidirectional layers of the same cell."""
     cls = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[cell.kind]
-    more = {"nonlinearity": "relu" if cell.get("relu") else "tanh"} if cell.kind == "rnn" else {}
+    more: dict[str, Any] = {}
+    if cell.kind == "rnn":
+        more["nonlinearity"] = "relu" if cell.get("relu") else "tanh"
+    if cell.get("proj_size"):
+        more["proj_size"] = cell.get("proj_size")
     return cls(*sizes, bidirectional=True, dtype=torch.float64, **more)
 
 
@@ -68,7 +79,7 @@ def test_layers_are_torchs(cell: Cell) -> None:
     module = torch_module(torch, cell, 3, H, 2)
     suffixes = ("_l0", "_l0_reverse", "_l1", "_l1_reverse")
     for suffix, weights in zip(suffixes, p.split(p.parameters), strict=True):
-        for name in ("weight_ih", "weight_hh"):
+        for name in weights.keys() & MATRICES:
             getattr(module, name + suffix).data = torch.from_numpy(weights[name].copy())
         getattr(module, f"bias_ih{suffix}").data = torch.from_numpy(weights["bias"].copy())
         hidden_bias = getattr(module, f"bias_hh{suffix}").data.zero_()
@@ -88,12 +99,13 @@ def test_layers_are_torchs(cell: Cell) -> None:
         expected |= {f"{letter}_n_{k}": value[k] for k in range(4)}
         expected |= {f"d{letter}0_{k}": before.grad[k] for k in range(4)}
     for k, suffix in enumerate(suffixes):
-        for name in ("weight_ih", "weight_hh"):
+        for name in p.split(p.parameters)[k].keys() & MATRICES:
             expected[f"d{name}_{k}"] = getattr(module, name + suffix).grad
         expected[f"dbias_{k}"] = getattr(module, f"bias_ih{suffix}").grad
         if cell.kind == "gru":
             expected[f"dbias_hn_{k}"] = getattr(module, f"bias_hh{suffix}").grad[-H:]
     results = run_oracle(p)
+    assert expected.keys() == results.keys()
     assert_matches(results, {name: expected[name].detach().numpy() for name in results}, 1e-12)
 
 
