@@ -21,6 +21,11 @@ def sequences() -> list[np.ndarray]:
     return [((np.arange(t * 2.0) * 7 + 3 * t) % 11 / 5 - 1).reshape(t, 2) for t in lengths]
 
 
+def tokens() -> list[np.ndarray]:
+    """The same with a second column of whole numbers from 0 to 10."""
+    return [np.stack([x[:, 0], np.rint(5 * x[:, 1] + 5)], axis=1) for x in sequences()]
+
+
 def models() -> dict[str, Any]:
     """Models with all that a file may hold."""
     X = sequences()
@@ -56,19 +61,34 @@ def models() -> dict[str, Any]:
             cell_clip=1.5,
             output_activation="softsign",
         ),
+        "classifier_both_ways": LSTMClassifier(
+            hidden_size=(3, 3), bidirectional=True, residual=True, warm_start=True, **settings
+        ).fit(X, labels),
+        "classifier_normalised": LSTMClassifier(
+            hidden_size=(4, 3), cell=LSTMCell(layer_norm=True, proj_size=2), **settings
+        ).fit(X, labels),
+        "regressor_tokens": LSTMRegressor(
+            hidden_size=3, cell="rnn", embedding_size={1: 2}, **settings
+        ).fit(tokens(), numbers),
+        "lstm_both_ways": layers.LSTM(
+            2, 3, 2, bidirectional=True, residual=True, layer_norm=True, random_state=0
+        ),
+        "gru_both_ways": layers.GRU(2, 3, bidirectional=True, dtype="float64", random_state=0),
     }
 
 
 def outputs(model: Any) -> list[list[Any]]:
     """What a model makes of the sequences."""
-    if isinstance(model, layers.LSTM):
-        y, (h, c) = model(sequences())
-        parts = [*(part for part in y if len(part)), h, c]
+    if isinstance(model, (layers.LSTM, layers.GRU)):
+        y, state = model(sequences())
+        states = state if isinstance(state, tuple) else (state,)
+        parts = [*(part for part in y if len(part)), *states]
     elif isinstance(model, LearningRateFinder):
         parts = [model.learning_rates_, model.losses_, model.smoothed_losses_]
     else:
-        parts = [model.predict(sequences())]
-        parts += [model.predict_proba(sequences())] if hasattr(model, "classes_") else []
+        X = tokens() if getattr(model, "embedding_size", None) else sequences()
+        parts = [model.predict(X)]
+        parts += [model.predict_proba(X)] if hasattr(model, "classes_") else []
     return [part.ravel().tolist() for part in parts]
 
 
