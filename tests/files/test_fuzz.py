@@ -17,7 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lstmcore
-from lstmcore import LearningRateFinder, LSTMEnsemble, SequenceScaler, layers
+from lstmcore import LearningRateFinder, LSTMClassifier, LSTMEnsemble, SequenceScaler, layers
+from lstmcore.cells import LSTMCell
+
+NORMALISED = LSTMCell(layer_norm=True, peephole=True, cell_clip=2.0, gate_activation=("elu", 0.5))
+# Columns of numbers with one of tokens between them.
+TOKENS = [np.stack([x[:, 0], np.arange(len(x)) % 3, x[:, 2]], axis=1) for x in X]
+TARGETS = np.arange(len(X)) % 2
+SMALL: dict[str, Any] = {"hidden_size": 3, "pooling": "attention", "max_iter": 2, "tol": None}
 
 FUZZ = settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -48,6 +55,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
         saved(layers.LSTM(2, 3, 2, random_state=0), folder),
         saved(ensemble("binary"), folder),
         saved(finder(), folder),
+        saved(fitted("binary", cell=NORMALISED, bidirectional=True, warm_start=True), folder),
+        saved(LSTMClassifier(embedding_size={1: 2}, **SMALL).fit(TOKENS, TARGETS), folder),
+        saved(layers.LSTM(2, 3, 2, bidirectional=True, layer_norm=True, proj_size=2), folder),
+        saved(layers.GRU(2, 3, gate_activation="hard_sigmoid", gate_clip=2.0), folder),
     ]
 
 
@@ -95,7 +106,7 @@ def check(content: bytes, path: Path) -> None:
         model = lstmcore.load(path)
     except ValueError:
         return
-    if isinstance(model, layers.LSTM):
+    if isinstance(model, (layers.LSTM, layers.GRU)):
         model(np.zeros((2, 3, model.input_size)))
         return
     if isinstance(model, SequenceScaler) and hasattr(model, "center_"):

@@ -238,3 +238,43 @@ def test_records_of_other_layers(value: Any, folder: Path) -> None:
     layers.RNN(2, 3).save(folder / "rnn")
     content = changed((folder / "rnn").read_bytes(), ("nonlinearity",), value)
     assert "not those of RNN" in refused(content, folder)
+
+
+NAN, INFINITY = {"float": "nan"}, {"float": "inf"}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("cell_clip", NAN),
+        ("cell_clip", INFINITY),
+        ("cell_clip", 0),
+        ("gate_clip", NAN),
+        ("gate_clip", -1.0),
+        ("gate_activation", "eval"),
+        ("gate_activation", {"tuple": ["elu", NAN]}),
+        ("gate_activation", {"tuple": ["sigmoid", 1.0]}),
+        ("output_activation", []),
+        ("layer_norm", 1),
+        ("coupled_gates", True),  # not together with layer_norm
+        ("bidirectional", "no"),
+        ("residual", None),
+        ("proj_size", -1),
+        ("proj_size", 2**62),
+    ],
+    ids=str,
+)
+def test_options_of_layers(place: str, value: Any, folder: Path) -> None:
+    layer = layers.LSTM(2, 3, layer_norm=True, cell_clip=1.0, gate_clip=1.0, bidirectional=True)
+    layer.save(folder / "options")
+    content = changed((folder / "options").read_bytes(), (place,), value)
+    refused(content, folder)
+    # As it was, it is taken.
+    lstmcore.load(folder / "options")
+
+
+@pytest.mark.parametrize(("place", "value"), [("bidirectional", False), ("layer_norm", False)])
+def test_parameters_of_other_options(place: str, value: bool, folder: Path) -> None:
+    layers.LSTM(2, 3, layer_norm=True, bidirectional=True).save(folder / "options")
+    content = changed((folder / "options").read_bytes(), (place,), value)
+    assert "parameters" in refused(content, folder)
