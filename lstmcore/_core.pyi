@@ -111,7 +111,6 @@ class RecurrentStackFloat32:
         c: NDArray[np.float32] | None,
         h_out: NDArray[np.float32],
         c_out: NDArray[np.float32] | None,
-        *,
         n_threads: int,
     ) -> NDArray[np.float32] | None: ...
 
@@ -315,7 +314,6 @@ class RecurrentStackFloat64:
         c: NDArray[np.float64] | None,
         h_out: NDArray[np.float64],
         c_out: NDArray[np.float64] | None,
-        *,
         n_threads: int,
     ) -> NDArray[np.float64] | None: ...
 

@@ -142,11 +142,12 @@ class StackHandle {
     const Index N = x.shape(0);
     const auto h = as_array<Scalar>(h_object, "h", {L, N, outputs});
     auto h_out = as_output<Scalar>(h_out_object, "h_out", {L, N, outputs});
-    Array<Scalar> c;
-    Array<Scalar> c_out;
+    // The caller holds these; an empty Array would be an object made anew at each step.
+    const Scalar* c = nullptr;
+    Scalar* c_out = nullptr;
     if (stack_.cell().has_cell_state()) {
-      c = as_array<Scalar>(c_object, "c", {L, N, H});
-      c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H});
+      c = as_array<Scalar>(c_object, "c", {L, N, H}).data();
+      c_out = as_output<Scalar>(c_out_object, "c_out", {L, N, H}).mutable_data();
     } else if (!c_object.is_none() || !c_out_object.is_none()) {
       require_cell_state(stack_, "c and c_out");
     }
@@ -160,8 +161,7 @@ class StackHandle {
     }
     if (N == 0) return y;
     const auto loan = steps_.borrow();
-    loan->run(stack_, N, x.data(), h.data(), c.data(), h_out.mutable_data(), c_out.mutable_data(),
-              to, n_threads);
+    loan->run(stack_, N, x.data(), h.data(), c, h_out.mutable_data(), c_out, to, n_threads);
     return y;
   }
 
@@ -367,7 +367,7 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
            py::arg("dh_n"), py::arg("dc_n"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
            "Norms (N + R) of the gradients of h and c of a layer: initial states, then all steps.")
       .def("step", &Handle::step, py::arg("x"), py::arg("h"), py::arg("c"), py::arg("h_out"),
-           py::arg("c_out"), py::kw_only(), py::arg("n_threads"),
+           py::arg("c_out"), py::arg("n_threads"),
            "One time step, from x (N, I) and states (L, N, H) to states; y (N, H) or None.");
 }
 

@@ -72,7 +72,7 @@ class Core(Peer):
 
         def step() -> None:
             nonlocal at
-            stack.step(rows[at], h, c, h, c, n_threads=self.threads)
+            stack.step(rows[at], h, c, h, c, self.threads)
             at = (at + 1) % len(rows)
 
         def outputs() -> Outputs:

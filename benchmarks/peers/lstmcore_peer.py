@@ -63,21 +63,21 @@ class Layer(Peer):
         return Operation(run, outputs, problem.x.nbytes + problem.dy.nbytes)
 
     def steps(self, problem: Problem) -> Operation:
-        """``layer.step`` with the state it returned."""
+        """``layer.step`` with the state it returned, in place from the second step on."""
         layer = self._layer(problem)
         rows = list(problem.x[:, None])
         state, at = None, 0
 
         def step() -> Any:
             nonlocal state, at
-            y, state = layer.step(rows[at], state)
+            y, state = layer.step(rows[at], state, out=state)
             at = (at + 1) % len(rows)
             return y
 
         def outputs() -> Outputs:
             nonlocal state, at
             state, at = None, 0
-            return {"y": np.concatenate([step() for _ in rows])}
+            return {"y": np.concatenate([step().copy() for _ in rows])}
 
         return Operation(step, outputs)
 

@@ -90,10 +90,12 @@ class SteppingLayer(Generic[State]):
             h_out, c_out = self._split(out)
             if out is None:
                 h_out, c_out = np.empty_like(h), None if c is None else np.empty_like(c)
-            y_t = self._stack.step(x_t, h, c, h_out, c_out, n_threads=self._threads_of_step())
+            # By position: to find an argument by its name takes a tenth of a step.
+            y_t = self._stack.step(x_t, h, c, h_out, c_out, self._threads_of_step())
         except (TypeError, ValueError):
             return self._step_converted(x_t, state, out)
-        return h_out[-1] if y_t is None else y_t, self._joined(h_out, c_out)
+        y_t = h_out[-1] if y_t is None else y_t
+        return y_t, self._joined(h_out, c_out) if out is None else out
 
     def _threads_of_step(self) -> int:
         """Return how many threads a step may use, counted once: that takes longer than a step."""
