@@ -144,8 +144,9 @@ class TensorBoard(_RunLogger):
 class MLflow(_RunLogger):
     """Write parameters and the numbers of every epoch to a run of MLflow.
 
-    Needs ``pip install "lstmcore[mlflow]"``. Which server or folder it is, is MLflow's affair:
-    ``mlflow.set_tracking_uri`` or ``MLFLOW_TRACKING_URI``.
+    Needs ``pip install "lstmcore[mlflow]"``, or mlflow-skinny where a server keeps the runs. Which
+    server or database it is, is MLflow's affair: ``mlflow.set_tracking_uri`` or
+    ``MLFLOW_TRACKING_URI``, else mlflow.db in the working directory (the folder mlruns of old).
 
     Parameters
     ----------

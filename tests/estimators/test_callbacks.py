@@ -1,10 +1,6 @@
-"""Callbacks: scikit-learn's own, and ours."""
+"""Callbacks: scikit-learn's own, and ours; test_loggers has those that write."""
 
 from __future__ import annotations
-
-import csv
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -15,15 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from lstmcore.callbacks import (
-    CSVLogger,
-    EarlyStopping,
-    EpochScoring,
-    LRScheduler,
-    MLflow,
-    TensorBoard,
-    WandB,
-)
+from lstmcore.callbacks import CSVLogger, EarlyStopping, EpochScoring, LRScheduler
 
 X = ragged_sequences()
 
@@ -247,100 +235,6 @@ class TestEpochScoring:
     def test_parameters(self, wrong):
         with pytest.raises(ValueError, match="X and y"):
             EpochScoring(**wrong)
-
-
-def test_csv(tmp_path, problem):
-    path = tmp_path / "log.csv"
-    model = estimator(problem).set_callbacks(CSVLogger(path)).fit(X, targets(problem))
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [{k: float(v) for k, v in row.items()} for row in rows] == model.history_
-
-
-def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboardX")
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import directory_check  # noqa: F401 - the real package
-
-    model = estimator("binary").set_callbacks(TensorBoard(tmp_path / "run"))
-    model.fit(X, targets("binary"))
-    (path,) = (tmp_path / "run").iterdir()
-    content, at, losses = path.read_bytes(), 0, []
-    while at < len(content):  # length, its checksum, an event, its checksum
-        length = int.from_bytes(content[at : at + 8], "little")
-        event = Event.FromString(content[at + 12 : at + 12 + length])
-        losses += [v.simple_value for v in event.summary.value if v.tag == "loss"]
-        at += length + 16
-    assert losses == pytest.approx(model.loss_curve_, rel=1e-6)
-
-
-def test_mlflow(tmp_path, monkeypatch):
-    """With a module that stands in for mlflow and keeps what it is told."""
-    logged = {"params": {}, "metrics": [], "ended": []}
-
-    class Client:
-        def get_experiment_by_name(self, name):
-            return None
-
-        def create_experiment(self, name):
-            return f"id of {name}"
-
-        def create_run(self, number, run_name=None):
-            logged["run"] = number, run_name
-            return types.SimpleNamespace(info=types.SimpleNamespace(run_id="r1"))
-
-        def log_param(self, run, name, value):
-            logged["params"][name] = value
-
-        def log_metric(self, run, name, value, step):
-            logged["metrics"].append((run, name, value, step))
-
-        def set_terminated(self, run):
-            logged["ended"].append(run)
-
-    monkeypatch.setitem(sys.modules, "mlflow", types.SimpleNamespace(MlflowClient=Client))
-    model = estimator("binary").set_callbacks(MLflow("trial", run_name="one"))
-    model.fit(X, targets("binary"))
-    assert logged["run"] == ("id of trial", "one")
-    assert logged["params"] == model.get_params()
-    losses = [(step, value) for _, name, value, step in logged["metrics"] if name == "loss"]
-    assert losses == list(enumerate(model.loss_curve_, start=1))
-    assert logged["ended"] == ["r1"]
-
-
-def test_wandb(monkeypatch):
-    """With a module that stands in for wandb and keeps what it is told."""
-    logged = []
-
-    class Run:
-        def log(self, numbers, step):
-            logged.append((step, numbers["loss"]))
-
-        def finish(self):
-            logged.append("finished")
-
-    def init(**options):
-        logged.append(options)
-        return Run()
-
-    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=init))
-    model = estimator("binary").set_callbacks(WandB(project="p", mode="offline"))
-    model.fit(X, targets("binary"))
-    assert logged[0]["project"] == "p"
-    assert logged[0]["config"] == model.get_params()
-    assert logged[1:] == [*enumerate(model.loss_curve_, start=1), "finished"]
-
-
-@pytest.mark.parametrize(
-    ("callback", "package"),
-    [(TensorBoard("runs"), "tensorboardX"), (MLflow(), "mlflow"), (WandB(), "wandb")],
-)
-def test_extras_that_are_missing(callback, package, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)
-    model = estimator("binary").set_callbacks(callback)
-    with pytest.raises(ImportError, match=r"pip install 'lstmcore\["):
-        model.fit(X, targets("binary"))
-    assert not hasattr(model, "coefs_")
 
 
 @pytest.mark.parametrize("make", [EarlyStopping, EpochScoring, lambda: CSVLogger("x.csv")])
