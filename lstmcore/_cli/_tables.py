@@ -41,7 +41,9 @@ class Samples:
     labels: NDArray[Any] | None
 
 
-def read_samples(path: Path, roles: Roles, *, allow_missing: bool) -> Samples:
+def read_samples(
+    path: Path, roles: Roles, *, allow_missing: bool, label_is_number: bool = False
+) -> Samples:
     """Read a file.
 
     Parameters
@@ -53,6 +55,8 @@ def read_samples(path: Path, roles: Roles, *, allow_missing: bool) -> Samples:
         perhaps ``lengths``, and labels in the array that ``roles.label`` names.
     allow_missing : bool
         Whether values may be missing.
+    label_is_number : bool, default=False
+        Whether a label that is no number is wrong.
 
     Returns
     -------
@@ -74,7 +78,10 @@ def read_samples(path: Path, roles: Roles, *, allow_missing: bool) -> Samples:
             return _from_arrays(path, roles.label)
         if path.suffix not in readers:
             raise ValueError("the name of a data file must end in .csv, .parquet or .npz")
-        return _from_columns(readers[path.suffix](path), roles, allow_missing=allow_missing)
+        table = readers[path.suffix](path)
+        if label_is_number and roles.label in table.names:
+            table.numbers(roles.label)  # which names the row of what is none
+        return _from_columns(table, roles, allow_missing=allow_missing)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

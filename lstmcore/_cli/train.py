@@ -135,7 +135,12 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--steps must be at least 1, got {options.steps}.")
     values = tuple(options.values.split(",")) if options.values else None
     roles = Roles(options.id, options.time, values, options.label, options.steps)
-    samples = read_samples(options.data, roles, allow_missing=options.missing == "mask")
+    samples = read_samples(
+        options.data,
+        roles,
+        allow_missing=options.missing == "mask",
+        label_is_number=options.task == "regress",
+    )
     if samples.labels is None:
         raise ValueError(f"{options.data}: --label: there is no column {options.label!r}.")
     y = samples.labels if options.task == "classify" else as_targets(samples.labels, options.label)

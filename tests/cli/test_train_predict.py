@@ -218,7 +218,10 @@ BAD_ARGUMENTS = [
     (("--label", "kind", "--set", "hidden_size=-1"), "'hidden_size' parameter of LSTMClassifier"),
     (("--label", "kind", "--test", "1"), "--test must be at least 0 and less than 1"),
     (("--label", "kind", "--steps", "0"), "--steps must be at least 1"),
-    (("--label", "kind", "--task", "regress"), "'kind' must hold numbers for --task regress, got"),
+    (
+        ("--label", "kind", "--task", "regress"),
+        "column 'kind' must hold numbers, got 'up' in line 2",
+    ),
 ]
 
 
@@ -226,10 +229,22 @@ BAD_ARGUMENTS = [
 def test_bad_arguments(
     arguments: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = write_csv(tmp_path / "train.csv", rows_of(8))
+    data = write_csv(tmp_path / "train.csv", sorted(rows_of(8), key=lambda row: row["kind"])[::-1])
     status, _, err = run(capsys, "train", data, *COLUMNS, *arguments)
     assert status == 2
     assert message in err
+
+
+def test_progress_goes_to_standard_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, loud = write_csv(tmp_path / "train.csv", rows_of()), FAST[1:]
+    status, out, err = run(capsys, "train", data, *COLUMNS, "--label", "kind", *loud)
+    assert status == 0
+    assert json.loads(out)["epochs"] == 25
+    shown = " ".join(err.split())
+    assert "epoch 25/25 loss 0." in shown
+    assert "samples/s" in shown
 
 
 def test_files_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,6 +257,12 @@ def test_files_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     np.savez(tmp_path / "flat.npz", X=np.ones((2, 3)))
     status, _, err = run(capsys, "train", tmp_path / "flat.npz", "--label", "y")
     assert "must have the shape (n, n_steps, n_features), got (2, 3)" in err
+    np.savez(tmp_path / "text.npz", X=np.ones((2, 3, 1)), y=["1.5", "b"])
+    status, _, err = run(
+        capsys, "train", tmp_path / "text.npz", "--label", "y", "--task", "regress"
+    )
+    assert status == 2
+    assert "'y' must hold numbers for --task regress, got 'b' for the sequence number 1" in err
     model = LSTMClassifier(hidden_size=2, max_iter=1, tol=None).fit(np.ones((2, 1, 1)), [0, 1])
     model.save(tmp_path / "other.safetensors")
     data = write_csv(tmp_path / "train.csv", rows_of(8))
