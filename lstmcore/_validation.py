@@ -67,14 +67,23 @@ def check_feature_names(estimator: BaseEstimator, X: Any) -> None:
 
 def _named(X: Any) -> Any:
     """Return what holds the names: X, or the first frame of a list, if all have its columns."""
-    if not isinstance(X, (list, tuple)) or not X or not hasattr(X[0], "columns"):
+    if not isinstance(X, (list, tuple)) or not X:
         return X
-    columns = list(X[0].columns)
+    columns = _columns(X[0])
+    if columns is None:
+        return X
     for i, item in enumerate(X):
-        if not hasattr(item, "columns") or list(item.columns) != columns:
-            found = list(item.columns) if hasattr(item, "columns") else type(item).__name__
+        found = _columns(item)
+        if found != columns:
             raise ValueError(
                 "All frames of X must have the same columns in the same order: "
-                f"X[0] has {columns}, X[{i}] is or has {found}."
+                f"X[0] has {columns}, X[{i}] is or has {found or type(item).__name__}."
             )
     return X[0]
+
+
+def _columns(item: Any) -> list[Any] | None:
+    """Return the names of a frame's columns, None of what is no frame."""
+    # pyarrow has the columns themselves as `columns`.
+    names = getattr(item, "column_names", getattr(item, "columns", None))
+    return None if names is None else list(names)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from estimators.problems import estimator, methods, ragged_sequences, targets
+from estimators.problems import estimator, methods, picked, ragged_sequences, targets
 from numpy.testing import assert_array_equal
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import (
     GridSearchCV,
@@ -16,7 +17,20 @@ from sklearn.model_selection import (
     train_test_split,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+
+from lstmcore import SequenceScaler
+
+
+def as_polars(frame):
+    return pytest.importorskip("polars").from_dict(frame.to_dict("list"))
+
+
+def as_pyarrow(frame):
+    return pytest.importorskip("pyarrow").table(dict(frame.items()))
+
+
+FRAMES = {"pandas": lambda frame: frame, "polars": as_polars, "pyarrow": as_pyarrow}
 
 
 def scaled(X):
@@ -47,6 +61,15 @@ def test_grid_search_in_a_pipeline(problem):
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(X, y)
     assert search.best_estimator_.predict(X).shape == y.shape
     assert len(search.cv_results_["params"]) == 4
+
+
+def test_weights_count_in_score(problem):
+    X, y = ragged_sequences(), targets(problem)
+    model, weights = estimator(problem).fit(X, y), np.arange(40) % 3
+    repeated = np.repeat(np.arange(40), weights)
+    expected = model.score(picked(X, repeated), y[repeated])
+    assert model.score(X, y, sample_weight=weights) == pytest.approx(expected)
+    assert model.score(X, y) != pytest.approx(expected)
 
 
 def test_weights_are_routed():
@@ -110,15 +133,35 @@ class TestFrames:
         assert model.predict(self.frame).shape == (20,)
         assert_array_equal(model[-1].feature_names_in_, self.columns.to_numpy())
 
-    def test_a_list_of_frames(self):
-        steps = [self.frame.iloc[:length] for length in (3, 0, 5, 2)]
+    def test_column_transformer(self):
+        """Columns of a table, each with a scaler of its own, then rows of two steps."""
+        columns = make_column_transformer(
+            (SequenceScaler(), ["a0", "a1"]),
+            (MinMaxScaler(), ["b0", "b1"]),
+            verbose_feature_names_out=False,
+        ).set_output(transform="pandas")
+        in_order = FunctionTransformer(lambda frame: frame[self.columns])
+        model = make_pipeline(columns, in_order, estimator("binary", n_timesteps=2))
+        model.fit(self.frame, self.y)
+        assert_array_equal(model[-1].feature_names_in_, self.columns.to_numpy())
+        assert model[-1].n_features_in_ == 2
+        scaled = np.stack([StandardScaler().fit_transform(self.values[:, ::2]),
+                           MinMaxScaler().fit_transform(self.values[:, 1::2])], axis=2)  # fmt: skip
+        twin = estimator("binary").fit(scaled, self.y)
+        np.testing.assert_allclose(
+            model.predict_proba(self.frame), twin.predict_proba(scaled), rtol=1e-6
+        )
+
+    @pytest.mark.parametrize("kind", FRAMES)
+    def test_a_list_of_frames(self, kind):
+        arrays = [self.values[:length] for length in (3, 0, 5, 2)]
+        steps = [FRAMES[kind](pd.DataFrame(x, columns=self.columns)) for x in arrays]
         model = estimator("binary").fit(steps, [0, 1, 0, 1])
         assert_array_equal(model.feature_names_in_, self.columns.to_numpy())
-        twin = estimator("binary").fit([x.to_numpy() for x in steps], [0, 1, 0, 1])
-        assert_array_equal(
-            model.predict_proba(steps), twin.predict_proba([x.to_numpy() for x in steps])
-        )
+        twin = estimator("binary").fit(arrays, [0, 1, 0, 1])
+        assert_array_equal(model.predict_proba(steps), twin.predict_proba(arrays))
+        turned = pd.DataFrame(self.values, columns=self.columns[::-1])
         with pytest.raises(ValueError, match="feature names should match"):
-            model.predict([x[self.columns[::-1]] for x in steps])
-        with pytest.raises(ValueError, match="same columns in the same order"):
-            estimator("binary").fit([steps[0], steps[2][self.columns[::-1]]], [0, 1])
+            model.predict([FRAMES[kind](turned)])
+        with pytest.raises(ValueError, match=r"same columns.*X\[1\] is or has \['b1', 'a1'"):
+            estimator("binary").fit([steps[0], FRAMES[kind](turned)], [0, 1])
