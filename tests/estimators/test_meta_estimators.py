@@ -11,7 +11,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import accuracy_score
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -22,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from lstmcore import SequenceScaler
+from lstmcore.cells import LSTMCell
 
 
 @pytest.fixture(params=["3d", "ragged"])
@@ -94,28 +94,35 @@ def test_permutation_importance_of_rows():
     assert of_features[0] > 0.2 > of_features[1]
 
 
-def test_permutation_importance_of_features_of_sequences():
-    # The recipe: a table of sample numbers, one column per feature, that picks from X.
+def as_cells(X):
+    """A table of objects with a cell for each feature of each sequence: its values (T_i,)."""
+    table = np.empty((len(X), X[0].shape[1]), dtype=object)
+    for i, x in enumerate(X):
+        for k, feature in enumerate(x.T):
+            table[i, k] = feature
+    return table
+
+
+def from_cells(table):
+    """Sequences again; features of different samples are cut to the length that they share."""
+    return [np.stack([cell[: min(map(len, row))] for cell in row], axis=1) for row in table]
+
+
+@pytest.mark.parametrize("form", ["3d", "ragged"])
+def test_permutation_importance_of_features_of_sequences(form):
+    """The recipe of docs/scikit-learn.md."""
     rng = np.random.default_rng(0)
-    X = [rng.normal(size=(rng.integers(4, 9), 2)) for _ in range(120)]
+    lengths = rng.integers(4, 9, 120) if form == "ragged" else np.full(120, 6)
+    X = [rng.normal(size=(length, 2)) for length in lengths]
+    X = np.stack(X) if form == "3d" else X
     y = np.array([int(x[:, 0].sum() > 0) for x in X])
     model = estimator("binary", hidden_size=8, learning_rate=0.02, max_iter=25).fit(X, y)
-
-    def mixed(numbers):
-        """Sequences whose features come from different samples, cut to the length they share."""
-        parts = [[X[int(i)][:, k] for k, i in enumerate(row)] for row in numbers]
-        return [np.stack([p[: min(map(len, row))] for p in row], axis=1) for row in parts]
-
-    def score(_, numbers, y):
-        return accuracy_score(y, model.predict(mixed(numbers)))
-
-    numbers = np.tile(np.arange(120)[:, None], 2)
-    assert score(model, numbers, y) == model.score(X, y)
-    found = permutation_importance(
-        model, numbers, y, scoring=score, n_repeats=3, random_state=0
-    ).importances_mean
+    pipeline, cells = make_pipeline(FunctionTransformer(from_cells), model), as_cells(X)
+    assert pipeline.score(cells, y) == model.score(X, y)
+    settings = {"n_repeats": 3, "random_state": 0}
+    found = permutation_importance(pipeline, cells, y, **settings).importances_mean
     assert found[0] > 0.2
-    assert found[0] > 3 * found[1]
+    assert found[0] > 3 * abs(found[1])
 
 
 class TestRoutedWeights:
@@ -169,8 +176,14 @@ class TestRoutedWeights:
         assert_array_equal(search.best_estimator_[-1].coefs_, twin.coefs_)
 
 
-def test_html_of_a_fitted_pipeline():
-    pipeline = make_pipeline(SequenceScaler(), estimator("binary"))
-    html = pipeline.fit(ragged_sequences(), targets("binary"))._repr_html_()
-    assert "SequenceScaler" in html
-    assert "LSTMClassifier" in html
+@pytest.mark.parametrize("problem", ["binary", "one output"])
+def test_html(problem):
+    model = estimator(problem, cell=LSTMCell(peephole=True))
+    for shown in (model, make_pipeline(SequenceScaler(), model)):
+        for fitted in (False, True):
+            if fitted:
+                shown.fit(ragged_sequences(), targets(problem))
+            html = shown._repr_html_()
+            assert type(model).__name__ in html
+            assert "peephole=True" in html
+            assert ("SequenceScaler" in html) is (shown is not model)

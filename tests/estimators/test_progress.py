@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -26,6 +27,17 @@ def test_a_line_per_epoch_without_rich(verbose, capsys, monkeypatch):
         assert line.startswith(f"LSTMClassifier: epoch {number}/3  loss {loss:.6f}  ")
 
 
+def test_a_line_has_score_speed_and_time_left(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    model = estimator("binary", verbose=1).fit(X, y, validation_data=(X, y))
+    for line, entry in zip(capsys.readouterr().out.splitlines(), model.history_, strict=True):
+        _, _, score, speed, left = line.split("  ")
+        assert score == f"validation score {entry['validation_score']:.6f}"
+        assert speed == f"{entry['samples_per_second']:.0f} samples/s"
+        assert left.endswith(" s left")
+    assert left == "0.0 s left"
+
+
 def test_lines_count_on_after_a_warm_start(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     model = estimator("binary", verbose=1, warm_start=True).fit(X, y)
@@ -39,8 +51,10 @@ def test_a_bar_with_rich(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stdout", screen)
     model = estimator("binary", verbose=1).fit(X, y)
-    assert f"epoch 3/3  loss {model.loss_:.6f}" in screen.getvalue()
-    assert "100%" in screen.getvalue()
+    shown = " ".join(screen.getvalue().split())
+    assert f"epoch 3/3 loss {model.loss_:.6f}" in shown
+    assert f"{model.history_[-1]['samples_per_second']:.0f} samples/s" in shown
+    assert re.search(r"100% \d:\d\d:\d\d", shown)  # and the time that is left
 
 
 def test_bits_do_not_depend_on_it(capsys):
