@@ -4,6 +4,9 @@ Each row of ``point_history.csv`` is a class (stop, clockwise, counter-clockwise
 frames of (x, y), relative to the first. Neighbouring rows are overlapping windows of one recording,
 so a random split would test on what was trained on: the test is the last quarter of each class.
 
+The file is that of Kazuhito Takahashi's hand-gesture-recognition-using-mediapipe (Apache-2.0):
+github.com/Kazuhito00/hand-gesture-recognition-using-mediapipe, model/point_history_classifier.
+
     python examples/gestures.py --data DIR
 """
 

@@ -97,7 +97,8 @@ class InspectionMixin:
         """Return how large the gradient of an output is, seen from ever earlier states.
 
         Where gradients vanish, what stood early in a sequence can't be learnt. One pass of BPTT
-        gives them all; `GradientFlowDisplay` plots them.
+        gives them all; `GradientFlowDisplay` plots them. Whole sequences are gone back through, so
+        memory grows with their length, whatever ``memory`` and ``tbptt_steps`` are.
 
         Parameters
         ----------
@@ -233,6 +234,9 @@ class InspectionMixin:
         n_steps: int = 64,
     ) -> Any:
         """Return what an output owes to every feature at every step of the sequences.
+
+        Whole sequences are gone back through, so memory grows with their length, whatever
+        ``memory`` and ``tbptt_steps`` are.
 
         Parameters
         ----------

@@ -69,7 +69,7 @@ class InspectableLayer:
         """Return how large a gradient is, seen from ever earlier states.
 
         Where gradients vanish, what stood early in a sequence can't be learnt. One pass of BPTT
-        gives them all; `GradientFlowDisplay` plots them.
+        gives them all, in memory that grows with T; `GradientFlowDisplay` plots them.
 
         Parameters
         ----------
