@@ -53,6 +53,9 @@ def without_level(arrays: dict[str, Array]) -> dict[str, Array]:
 def solve_cell(problem: Problem) -> dict[str, Array]:
     """Outputs, gradients and parameters, the last with names that begin with `PARAMETER`."""
     layer = layer_of(problem, "float64", 1)
+    for name, value in layer.parameters.items():
+        if name.startswith("ln_"):
+            value *= VARIANTS[problem.shape.cell].gain
     y, _, cache = layer.forward(sequences_of(problem, problem.x))
     dx, _, gradients = layer.backward(sequences_of(problem, problem.dy), cache)
     answer = {"y": rows_of(problem, y), "dx": rows_of(problem, dx), **without_level(gradients)}
