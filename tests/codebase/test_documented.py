@@ -72,17 +72,54 @@ def in_code(text: str) -> set[str]:
     return {word for code in re.findall("`([^`]+)`", blocks) for word in re.findall(r"\w+", code)}
 
 
+def table_of_readme(head: str) -> list[str]:
+    """The rows of a table of README.md, which begins with a cell."""
+    _, _, rows = README.partition(f"\n| {head} | does |\n|---|---|\n")
+    return rows.partition("\n\n")[0].splitlines()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_readme_names_what_is_public(name: str) -> None:
-    assert name.rpartition(".")[2] in in_code(README), (
+    assert name.rpartition(".")[2] in in_code("\n".join(table_of_readme("name"))), (
         f"{name} is public: add it to a row of the table 'What there is' in README.md, as `code`"
     )
 
 
+def test_readme_names_the_methods() -> None:
+    """Those that other estimators don't have."""
+    of_all = {"fit", "partial_fit", "predict", "predict_proba", "decision_function", "score"}
+    named = set(re.findall(r"`est\.(\w+)", "\n".join(table_of_readme("name"))))
+    own = own_methods(lstmcore.LSTMClassifier) | own_methods(lstmcore.LSTMRegressor)
+    assert named == own - of_all
+
+
+def test_readme_names_nothing_else() -> None:
+    places = [lstmcore, *SUBMODULES]
+    for row in table_of_readme("name"):
+        for code in re.findall("`([^`]+)`", row.split(" | ")[0]):
+            name, _, arguments = code.partition("(")
+            first, _, last = name.rpartition(".")
+            if "=" in name:  # a parameter
+                last = name.partition("=")[0]
+                assert last in parameters(lstmcore.LSTMClassifier), code
+            elif first == "est":
+                assert hasattr(lstmcore.LSTMClassifier, last), code
+            elif first:
+                assert last in getattr(lstmcore, first).__all__, code
+            else:
+                owners = [place for place in places if last in place.__all__ or last in vars(place)]
+                assert owners or last == "callbacks", code
+                keywords = re.findall(r"(\w+)=", arguments)
+                assert not keywords or set(keywords) <= set(
+                    inspect.signature(getattr(owners[0], last)).parameters
+                ), code
+
+
 def test_readme_names_the_commands() -> None:
-    assert set(_cli.COMMANDS) <= in_code(README), (
-        "name every command of python -m lstmcore in the table 'What there is' in README.md"
-    )
+    rows = table_of_readme("command")
+    assert [re.findall("`python -m lstmcore (\\w+)", row)[0] for row in rows] == list(
+        _cli.COMMANDS
+    ), "a row for every command of python -m lstmcore, in the order in which its help has them"
 
 
 @pytest.mark.parametrize("name", CLASSES)
