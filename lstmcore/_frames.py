@@ -189,9 +189,13 @@ def _refuse_missing(table: Columns, name: str, what: str) -> None:
 def _codes(table: Columns, key: str) -> NDArray[np.intp]:
     """Return for each row the number of its sequence, in the order in which they first appear."""
     _refuse_missing(table, key, "an id")
+    names = table.values(key)
+    # Rows of a sequence mostly stand together: only where another name begins is it looked up.
+    differs = np.asarray(names[1:] != names[:-1], np.bool_)
+    begins = np.flatnonzero(np.concatenate([[True], differs])[: len(names)])
     seen: dict[Any, int] = {}
-    names = table.values(key).tolist()
-    return np.array([seen.setdefault(name, len(seen)) for name in names], np.intp)
+    numbers = [seen.setdefault(name, len(seen)) for name in names[begins].tolist()]
+    return np.repeat(np.array(numbers, np.intp), np.diff(begins, append=len(names)))
 
 
 def _ordered(table: Columns, codes: NDArray[np.intp], key: str, time: str) -> NDArray[np.intp]:
