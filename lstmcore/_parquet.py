@@ -1,7 +1,9 @@
-"""Sequences out of Parquet files that need not fit into memory."""
+"""Sequences out of Parquet and Arrow files that need not fit into memory."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,14 +28,15 @@ def iter_parquet(
     time: str | None = None,
     n_sequences: int = 1024,
 ) -> Iterator[Any]:
-    """Read a long table of a Parquet file, some sequences at a time, for `partial_fit`.
+    """Read a long table of a Parquet or Arrow file, some sequences at a time, for `partial_fit`.
 
     Memory holds a part of the file: ``n_sequences`` sequences, and the rows of a read.
 
     Parameters
     ----------
     path : str or path-like
-        A file with a row for each time step; the rows of a sequence stand together.
+        A file with a row for each time step; the rows of a sequence stand together. What begins
+        as an Arrow file does (Feather, ``ARROW1``) is read as such, all else as Parquet.
     id : str
         The column that tells the sequences apart.
     values : str or list of str
@@ -77,7 +80,6 @@ def iter_parquet(
     if n_sequences < 1:
         raise ValueError(f"n_sequences must be at least 1, got {n_sequences}.")
     pyarrow = import_extra("pyarrow", "parquet", "iter_parquet")
-    parquet = import_extra("pyarrow.parquet", "parquet", "iter_parquet")
     columns = [id, *_listed(values), *_listed(label), *_listed(time)]
 
     seen: set[Any] = set()
@@ -92,12 +94,9 @@ def iter_parquet(
         seen.update(names.tolist())
         return X if label is None else (X, labels_from_long(rows, id=id, label=label))
 
-    with parquet.ParquetFile(path) as file:
-        missing = sorted(set(columns) - set(file.schema_arrow.names))
-        if missing:
-            raise ValueError(f"The file has no columns {missing}, but {file.schema_arrow.names}.")
+    with _opened(path, list(dict.fromkeys(columns))) as parts:
         rest = None
-        for part in file.iter_batches(_ROWS, columns=list(dict.fromkeys(columns))):
+        for part in parts:
             rows = pyarrow.Table.from_batches([part])
             rest = rows if rest is None else pyarrow.concat_tables([rest, rows])
             begins = _begins(rest, id)
@@ -109,6 +108,33 @@ def iter_parquet(
             rest = rest.slice(begins[n_whole])
         if rest is not None and len(rest):
             yield batch(rest)
+
+
+@contextmanager
+def _opened(path: str | PathLike[str], columns: list[str]) -> Iterator[Iterator[Any]]:
+    """Open a file and check its columns; for as long as the context lasts, its record batches."""
+
+    def check(names: list[str]) -> None:
+        missing = sorted(set(columns) - set(names))
+        if missing:
+            raise ValueError(f"The file has no columns {missing}, but {names}.")
+
+    with Path(path).open("rb") as start:
+        is_arrow = start.read(6) == b"ARROW1"
+    if not is_arrow:
+        parquet = import_extra("pyarrow.parquet", "parquet", "iter_parquet")
+        with parquet.ParquetFile(path) as file:
+            check(file.schema_arrow.names)
+            yield file.iter_batches(_ROWS, columns=columns)
+        return
+    pyarrow = import_extra("pyarrow", "parquet", "iter_parquet")
+    with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_file(source) as file:
+        check(file.schema.names)
+        yield (
+            part.slice(first, _ROWS).select(columns)
+            for part in map(file.get_batch, range(file.num_record_batches))
+            for first in range(0, part.num_rows, _ROWS)
+        )
 
 
 def _begins(rows: Any, key: str) -> list[int]:
