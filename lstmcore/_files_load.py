@@ -65,7 +65,9 @@ _LAYER_OPTIONS: dict[type[RecurrentLayer[Any]], dict[str, Option]] = {
     LSTM: LSTM_OPTIONS,
     RNN: RNN_OPTIONS,
 }
-_STACK_OPTIONS = {name: Option(False, boolean(), bool) for name in ("bidirectional", "residual")}
+_STACK_OPTIONS = {
+    name: Option(False, boolean(), bool) for name in ("bidirectional", "residual", "reverse")
+}
 
 # Those that every file of their layer has.
 _EVER_SINCE = {"reset_after", "nonlinearity"}
@@ -83,6 +85,7 @@ def _restore_layer(cls: type[RecurrentLayer[Any]], record: dict[str, Any]) -> An
         record.keys() == {*names, *options, "dtype", "n_jobs", "_live"}
         and all(type(record[name]) is int and record[name] >= 1 for name in names)
         and all(o.constraint.error(record[name]) is None for name, o in options.items())
+        and not (record["bidirectional"] and record["reverse"])
         and (record["n_jobs"] is None or (type(record["n_jobs"]) is int and record["n_jobs"] != 0)),
         f"its settings are not those of {cls.__name__}",
     )

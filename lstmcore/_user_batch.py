@@ -91,9 +91,17 @@ class UserBatch:
         bounds = self.starts.tolist()
         return [rows[begin:end] for begin, end in pairwise(bounds)]
 
-    def unpack(self, rows: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:
-        """Return packed rows (R, F) in the form of ``x``."""
-        return self.sequences(_batching.unpack(rows, self.n_active, self.order)[0])
+    def turned(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows (R, F) with every sequence from its end to its start: a copy."""
+        ends = np.repeat(self.starts[:-1] + self.starts[1:] - 1, np.diff(self.starts))
+        return np.take(rows, ends - np.arange(len(rows)), axis=0)
+
+    def unpack(
+        self, rows: NDArray[Any], *, turn: bool = False
+    ) -> NDArray[Any] | list[NDArray[Any]]:
+        """Return packed rows (R, F) in the form of ``x``, turned around if they have to be."""
+        unpacked = _batching.unpack(rows, self.n_active, self.order)[0]
+        return self.sequences(self.turned(unpacked) if turn else unpacked)
 
     def pack_state(self, state: NDArray[Any] | None) -> list[NDArray[Any]] | None:
         """Return a state (L, N, H) as one packed array per layer."""

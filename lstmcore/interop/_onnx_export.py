@@ -128,6 +128,7 @@ def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
         layer.num_layers,
         bidirectional=layer.bidirectional,
         residual=layer.residual,
+        reverse=layer.reverse,
     )
     n_states = stack.n_layers * stack.n_directions
     parts = ("h", "c") if cell["kind"] == "lstm" else ("h",)

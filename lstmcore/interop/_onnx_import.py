@@ -47,8 +47,8 @@ def from_onnx(model_or_path: Any, *, n_jobs: int | None = None) -> RecurrentLaye
     ImportError
         If onnx is not installed.
     NotImplementedError
-        If a node has what a layer here has not: ``direction="reverse"``, or other ``activations``
-        in one direction than in the other.
+        If a node has what a layer here has not: an activation of another name, or other
+        ``activations`` in one direction than in the other.
     ValueError
         If the model is not valid, has nodes that compute something between the recurrent ones, or
         recurrent nodes of several kinds, weights that are not constant, or lengths or initial
@@ -90,10 +90,9 @@ class _Reader:
         self._onnx = onnx
         self._nodes = list(graph.node)
         self._producers = {name: node for node in graph.node for name in node.output if name}
-        self._inputs = {value.name for value in graph.input}
-        self._constants = {
-            value.name: value for value in graph.initializer if value.name not in self._inputs
-        }
+        # Those that are also inputs, as all were before IR version 4, may be left out by who runs
+        # the graph: they count as what they are then.
+        self._constants = {value.name: value for value in graph.initializer}
 
     def layer(self, n_jobs: int | None) -> RecurrentLayer[Any]:
         """Return the layer that the graph is."""
@@ -168,15 +167,12 @@ class _Reader:
         given = dict(zip(_INPUTS, node.input, strict=False))
         attributes = self._attributes(node)
         direction = attributes.get("direction", b"forward").decode()
-        if direction == "reverse":
-            raise NotImplementedError(
-                f"{name} has direction='reverse': a layer here runs forward, or in both "
-                "directions. Make it a forward one, and reverse the sequences."
-            )
+        if direction not in ("forward", "reverse", "bidirectional"):
+            raise ValueError(f"{name} has direction={direction!r}, which is none.")
         n_directions = 2 if direction == "bidirectional" else 1
         options = cell_options(node.op_type, attributes, n_directions, name)
-        if n_directions == 2:
-            options["bidirectional"] = True
+        if direction != "forward":
+            options[direction] = True
         if given.get("P") and self._weight(given["P"], "P", name).any():
             options["peephole"] = True
         return options

@@ -102,8 +102,20 @@ def _with_forget_gate(array: NDArray[Any], n_gates: int) -> NDArray[Any]:
     return np.concatenate([i, np.zeros_like(i), *others])
 
 
-def node_attributes(cell: Mapping[str, Any], *, n_directions: int) -> dict[str, Any]:
+def node_attributes(cell: Mapping[str, Any], reads_backward: Sequence[bool]) -> dict[str, Any]:
     """Return the attributes by which a node differs from the standard's usual one.
+
+    Parameters
+    ----------
+    cell : mapping of name to object
+        As the core takes it.
+    reads_backward : sequence of bool
+        For each of its directions whether it goes from the end to the start.
+
+    Returns
+    -------
+    attributes : dict of name to object
+        By the names of the standard.
 
     Raises
     ------
@@ -112,7 +124,10 @@ def node_attributes(cell: Mapping[str, Any], *, n_directions: int) -> dict[str, 
     """
     refuse_options(cell, "ONNX", known=KNOWN_OPTIONS)
     operator, _ = OPERATORS[cell["kind"]]
-    attributes: dict[str, Any] = {"direction": "bidirectional"} if n_directions == 2 else {}
+    n_directions = len(reads_backward)
+    attributes: dict[str, Any] = {}
+    if any(reads_backward):
+        attributes["direction"] = "bidirectional" if n_directions == 2 else "reverse"
     if cell["kind"] == "gru":
         attributes["linear_before_reset"] = int(cell["reset_after"])
     if cell.get("coupled_gates"):

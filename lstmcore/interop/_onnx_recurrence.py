@@ -47,6 +47,8 @@ class Stack:
         Whether each layer runs in both directions.
     residual : bool, default=False
         Whether what a layer above the first reads is added to what it puts out.
+    reverse : bool, default=False
+        Whether the layers read from the end to the start.
     """
 
     cell: Mapping[str, Any]
@@ -54,11 +56,17 @@ class Stack:
     n_layers: int
     bidirectional: bool = False
     residual: bool = False
+    reverse: bool = False
 
     @property
     def n_directions(self) -> int:
         """Number of directions D."""
         return 2 if self.bidirectional else 1
+
+    @property
+    def reads_backward(self) -> list[bool]:
+        """For each direction whether it goes from the end to the start."""
+        return [False, True] if self.bidirectional else [self.reverse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +203,13 @@ def recurrent_layers(
     at_least_one = g.add("Min", g.add("Max", batch.lengths, one), batch.n_steps)
     lengths = g.add("Cast", at_least_one, to=g.type_of("int32"))
     alive = g.add("Unsqueeze", batch.alive, one)
-    ways = [batch.last, batch.first][: stack.n_directions]
+    ways = [batch.first if backward else batch.last for backward in stack.reads_backward]
     # (T, D, N', 1): whether a direction is at the end of its way
     at_end = _side_by_side(g, ways)
     x, bad = batch.x, batch.bad
     outputs, states = "", []
     operator, n_outputs = OPERATORS[stack.cell["kind"]]
-    attributes = node_attributes(stack.cell, n_directions=stack.n_directions)
+    attributes = node_attributes(stack.cell, stack.reads_backward)
     names = direction_names(stack.n_layers, bidirectional=stack.bidirectional)
     for level, ends in enumerate(names):
         arrays = node_arrays(stack.cell, stack.parameters, ends)
@@ -224,7 +232,7 @@ def recurrent_layers(
             hidden_size=n_hidden,
             **attributes,
         )
-        spoiled = _spoiled(g, bad, before, stack.n_directions)
+        spoiled = _spoiled(g, bad, before, stack.reads_backward)
         harmed = g.add("And", spoiled, alive)
         in_the_end = _any(g, harmed, 0)  # (D, N', 1)
         for part in before:
@@ -272,11 +280,11 @@ def _has_nan(g: GraphBuilder, state: str) -> str:
     return g.add("Unsqueeze", _any(g, g.add("IsNaN", state), 2), g.constant([2]))
 
 
-def _spoiled(g: GraphBuilder, bad: str, before: list[str], n_directions: int) -> str:
+def _spoiled(g: GraphBuilder, bad: str, before: list[str], reads_backward: list[bool]) -> str:
     """Return (T, D, N', 1), whether NaN has reached a step from its input or from the state."""
     ways = []
-    for reverse in range(n_directions):
-        so_far = g.add("CumSum", bad, g.constant(0), reverse=reverse)
+    for backward in reads_backward:
+        so_far = g.add("CumSum", bad, g.constant(0), reverse=int(backward))
         ways.append(g.add("Greater", so_far, g.constant(0, "float32")))
     spoiled = _side_by_side(g, ways)
     for part in before:

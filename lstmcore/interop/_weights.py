@@ -206,8 +206,9 @@ def checked_layer(layer: Any, library: str) -> RecurrentLayer[Any]:
     """Return a layer of ours, which another library has too."""
     if not isinstance(layer, RecurrentLayer):
         raise TypeError(f"layer must be a layer of lstmcore.layers, got {type(layer).__name__}.")
-    if layer.residual:
-        raise NotImplementedError(f"residual=True: {library} has no such layer.")
+    for name in ("residual", "reverse"):
+        if getattr(layer, name):
+            raise NotImplementedError(f"{name}=True: {library} has no such layer.")
     return layer
 
 

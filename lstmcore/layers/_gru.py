@@ -40,6 +40,10 @@ class GRU(RecurrentLayer[Array]):
         are of shape (2 L, N, H).
     residual : bool, default=False
         Whether to each layer's output its input is added, from the second layer on.
+    reverse : bool, default=False
+        Whether every sequence is read from its end to its start. Outputs stay where their steps
+        are, the state is the one after the first step; `step` and `gradient_flow` go in the order
+        of reading. Not together with ``bidirectional``.
     reset_after : bool, default=True
         Whether the reset gate acts on the product with the recurrent weights, as in PyTorch, Keras
         and cuDNN, or on the hidden state before it, as it was first described.
@@ -89,6 +93,7 @@ class GRU(RecurrentLayer[Array]):
         *,
         bidirectional: bool = False,
         residual: bool = False,
+        reverse: bool = False,
         reset_after: bool = True,
         gate_clip: float | None = None,
         gate_activation: Any = "sigmoid",
@@ -111,6 +116,7 @@ class GRU(RecurrentLayer[Array]):
             random_state=random_state,
             bidirectional=bidirectional,
             residual=residual,
+            reverse=reverse,
         )
 
     def _options(self) -> dict[str, Any]:

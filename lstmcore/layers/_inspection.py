@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 
 def layer_records(
-    stack: Any, content: Any, batch: UserBatch, kind: str, n_layers: int, n_directions: int
+    stack: Any,
+    content: Any,
+    batch: UserBatch,
+    kind: str,
+    n_layers: int,
+    n_directions: int,
+    *,
+    reverse: bool,
 ) -> Any:
     """Return what each layer did in a forward pass.
 
@@ -33,6 +40,8 @@ def layer_records(
         Number of layers.
     n_directions : int
         1, or 2 of bidirectional ones.
+    reverse : bool
+        Whether they read from the end to the start.
 
     Returns
     -------
@@ -44,7 +53,7 @@ def layer_records(
         gates, cell, hidden = level_gates(stack, content, level, n_directions)
         columns = [] if kind == "rnn" else [*np.moveaxis(gates, 1, 0)]
         columns += [hidden] if cell is None else [cell, hidden]
-        arrays = (batch.unpack(np.ascontiguousarray(column)) for column in columns)
+        arrays = (batch.unpack(np.ascontiguousarray(one), turn=reverse) for one in columns)
         records.append(record_type(kind)(*arrays))
     return records
 

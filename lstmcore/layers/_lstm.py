@@ -40,6 +40,10 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         are of shape (2 L, N, H).
     residual : bool, default=False
         Whether to each layer's output its input is added, from the second layer on.
+    reverse : bool, default=False
+        Whether every sequence is read from its end to its start. Outputs stay where their steps
+        are, the state is the one after the first step; `step` and `gradient_flow` go in the order
+        of reading. Not together with ``bidirectional``.
     dtype : {"float32", "float64"}, default="float32"
         Precision of all numbers. Arrays of other dtypes are converted.
     n_jobs : int or None, default=None
@@ -128,6 +132,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         *,
         bidirectional: bool = False,
         residual: bool = False,
+        reverse: bool = False,
         dtype: str = "float32",
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -165,6 +170,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
             random_state=random_state,
             bidirectional=bidirectional,
             residual=residual,
+            reverse=reverse,
             forget_bias=forget_bias,
         )
 

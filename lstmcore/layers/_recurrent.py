@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 State = TypeVar("State")
 
+_CONNECTIONS = ("bidirectional", "residual", "reverse")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cache:
@@ -57,6 +59,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         random_state: Any,
         bidirectional: bool,
         residual: bool,
+        reverse: bool,
         forget_bias: float = 0.0,
     ) -> None:
         self.input_size = checked_size(input_size, "input_size")
@@ -64,6 +67,11 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         self.num_layers = checked_size(num_layers, "num_layers")
         self.bidirectional = checked_bool(bidirectional, "bidirectional")
         self.residual = checked_bool(residual, "residual")
+        self.reverse = checked_bool(reverse, "reverse")
+        if self.reverse and self.bidirectional:
+            raise ValueError(
+                "reverse must be False with bidirectional=True, which reads both ways, got True."
+            )
         self.dtype = checked_dtype(dtype)
         resolve_threads(n_jobs)
         self.n_jobs = n_jobs
@@ -202,7 +210,13 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             return y, after, cache
         kind = self._options()["kind"]
         gates = layer_records(
-            self._stack, cache.content, cache.batch, kind, self.num_layers, self._n_directions
+            self._stack,
+            cache.content,
+            cache.batch,
+            kind,
+            self.num_layers,
+            self._n_directions,
+            reverse=self.reverse,
         )
         return y, after, cache, gates
 
@@ -286,7 +300,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             n_threads=resolve_threads(self.n_jobs),
         )
         return (
-            None if dx is None else batch.sequences(dx),
+            None if dx is None else batch.sequences(self._turned(batch, dx)),
             self._unpacked(batch, dh_0, dc_0),
             named_views(gradient, self._stack.layout),
         )
@@ -297,7 +311,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         batch, rows = UserBatch.of(x, np.dtype(self.dtype), self.input_size)
         parts = self._parts(state, "state", batch.n_sequences)
         y, h_n, c_n, content = self._stack.forward(
-            rows,
+            self._turned(batch, rows),
             batch.n_active,
             batch.n_sequences,
             *self._packed(batch, parts),
@@ -306,7 +320,12 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             starts=batch.packed_starts,
         )
         cache = _Cache(self._stack, content, batch, self._live.version) if keep else None
+        y = self._turned(batch, y)
         return batch.sequences(y), self._unpacked(batch, h_n, c_n), cache
+
+    def _turned(self, batch: UserBatch, rows: Array) -> Array:
+        """Return rows of x as the layer reads them, or what it put out where it belongs."""
+        return batch.turned(rows) if self.reverse else rows
 
     def _parts(
         self, state: Any, name: str, n_sequences: int, *, optional: bool = False
@@ -346,6 +365,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         rows = None
         if dy is not None:
             rows = batch.rows_like(dy, np.dtype(self.dtype), self.output_size, "dy")
+            rows = self._turned(batch, rows)
         parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         return rows, *self._packed(batch, parts)
 
@@ -356,7 +376,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
 
     def __repr__(self) -> str:
         shown = self._shown_options()
-        shown |= {name: True for name in ("bidirectional", "residual") if getattr(self, name)}
+        shown |= {name: True for name in _CONNECTIONS if getattr(self, name)}
         options = "".join(f"{name}={value!r}, " for name, value in shown.items())
         return (
             f"{type(self).__name__}({self.input_size}, {self.hidden_size}, "
@@ -369,8 +389,8 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         return {name: state[name] for name in state if name not in ("_stack", "_counted_threads")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # What was stored before there were these has neither.
-        missing = {"bidirectional", "residual"} - state.keys()
-        self.__dict__.update(state | dict.fromkeys(sorted(missing), False))
+        # What was stored before there were these has none of them.
+        missing = [name for name in _CONNECTIONS if name not in state]
+        self.__dict__.update(state | dict.fromkeys(missing, False))
         self._stack = self._new_stack()
         self._live = LiveParameters(self._stack, state["_live"])

@@ -37,6 +37,10 @@ class RNN(RecurrentLayer[Array]):
         are of shape (2 L, N, H).
     residual : bool, default=False
         Whether to each layer's output its input is added, from the second layer on.
+    reverse : bool, default=False
+        Whether every sequence is read from its end to its start. Outputs stay where their steps
+        are, the state is the one after the first step; `step` and `gradient_flow` go in the order
+        of reading. Not together with ``bidirectional``.
     nonlinearity : str or tuple, default="tanh"
         What the sum passes through: "tanh", "relu" or another activation; see `LSTM`.
     gate_clip : float or None, default=None
@@ -77,6 +81,7 @@ class RNN(RecurrentLayer[Array]):
         *,
         bidirectional: bool = False,
         residual: bool = False,
+        reverse: bool = False,
         nonlinearity: Any = "tanh",
         gate_clip: float | None = None,
         dtype: str = "float32",
@@ -95,6 +100,7 @@ class RNN(RecurrentLayer[Array]):
             random_state=random_state,
             bidirectional=bidirectional,
             residual=residual,
+            reverse=reverse,
         )
 
     def _options(self) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def every_model() -> dict[str, Any]:
         warm_start=True,
     )
     models["normalised layers"] = layers.LSTM(3, 7, 2, layer_norm=True, proj_size=5, random_state=0)
+    models["GRU layer, from the end"] = layers.GRU(3, 4, reverse=True, random_state=0)
     models["GRU layer"] = layers.GRU(3, 7, 2, random_state=0)
     models["GRU layer, reset before"] = layers.GRU(3, 4, reset_after=False, dtype="float64")
     models["RNN layer"] = layers.RNN(3, 7, nonlinearity="relu", random_state=0)

@@ -259,6 +259,8 @@ NAN, INFINITY = {"float": "nan"}, {"float": "inf"}
         ("coupled_gates", True),  # not together with layer_norm
         ("bidirectional", "no"),
         ("residual", None),
+        ("reverse", True),  # not together with bidirectional
+        ("reverse", 0),
         ("proj_size", -1),
         ("proj_size", 2**62),
     ],

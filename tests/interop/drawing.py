@@ -13,7 +13,7 @@ SHAPES = [(1, 1, 1), (3, 8, 1), (5, 7, 2), (2, 17, 3)]
 
 
 # Weights with which a network forgets, so that roundings do not grow from step to step.
-SCALES = {"rnn": 0.25, "rnn, relu": 0.2}
+SCALES = {"rnn": 0.25, "rnn, relu": 0.2, "rnn, both": 0.25, "rnn, relu, reverse": 0.2}
 # Every cell with every option.
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (LSTM, {}),
@@ -23,6 +23,14 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "rnn, relu": (RNN, {"nonlinearity": "relu"}),
     "lstm, both": (LSTM, {"bidirectional": True}),
     "gru, both": (GRU, {"bidirectional": True}),
+    "gru, reset before, both": (GRU, {"reset_after": False, "bidirectional": True}),
+    "rnn, both": (RNN, {"bidirectional": True}),
+}
+# What ONNX has beside them.
+BACKWARD: dict[str, tuple[Any, dict[str, Any]]] = {
+    "lstm, reverse": (LSTM, {"reverse": True}),
+    "gru, reverse": (GRU, {"reverse": True}),
+    "rnn, relu, reverse": (RNN, {"nonlinearity": "relu", "reverse": True}),
 }
 
 
@@ -76,7 +84,7 @@ def variant(name: str, shape: tuple[int, int, int], dtype: Any = "float32", **op
 
 def drawn(shape: tuple[int, int, int], dtype: Any = "float32", kind: str = "lstm") -> Any:
     """A layer whose every parameter is random, biases too."""
-    cls, options = KINDS[kind]
+    cls, options = (KINDS | BACKWARD)[kind]
     layer = cls(*shape, dtype=np.dtype(dtype).name, **options)
     rng = np.random.default_rng(len(kind))
     for values in layer.parameters.values():

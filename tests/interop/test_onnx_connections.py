@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 from interop.drawing import assert_close, assert_same_parameters
 from interop.test_onnx_export import LENGTHS, X, assert_agrees, check_layer, fitted, outputs
 from interop.test_onnx_import import drawn_input, model_of, run, weights
 
+from lstmcore.cells import LSTMCell
 from lstmcore.interop import from_onnx, to_onnx
 from lstmcore.layers import LSTM
 
@@ -33,6 +37,19 @@ def test_residual_layers(bidirectional: bool) -> None:
         check_layer(layer, (3, 5, 3), True, lengths)
     with pytest.raises(ValueError, match="follows a node Add"):
         from_onnx(to_onnx(layer))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("cell_clip", 3.0), ("proj_size", 2), ("layer_norm", True)]
+)
+def test_what_onnx_has_not_is_named(option: str, value: Any) -> None:
+    """Of a layer and of an estimator."""
+    message = re.escape(f"{option}={value!r}: ONNX has no such cell")
+    with pytest.raises(NotImplementedError, match=message):
+        to_onnx(LSTM(1, 3, **{option: value}))
+    model = fitted("binary", cell=LSTMCell(**{option: value}))
+    with pytest.raises(NotImplementedError, match=message):
+        model.to_onnx()
 
 
 @pytest.mark.parametrize("operator", ["LSTM", "GRU", "RNN"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from estimators.problems import PROBLEMS, estimator, ragged_sequences, targets
 from interop.drawing import (
+    BACKWARD,
     KINDS,
     SHAPES,
     VARIANTS,
@@ -61,7 +62,7 @@ LENGTHS = [(3, 5, 1), (4, 0, 2, 4), (0, 0), (0,), (7,), ()]
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("with_state", [False, True], ids=["zeros", "state"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *BACKWARD])
 def test_layers(kind: str, with_state: bool, lengths: tuple[int, ...]) -> None:
     for shape in SHAPES:
         layer = drawn(shape, kind=kind)
@@ -97,11 +98,6 @@ def test_lstms_with_options(name: str, tmp_path: Path) -> None:
     assert_same_parameters(from_onnx(tmp_path / "layer.onnx"), layer)
     double = variant(name, (3, 5, 2), "float64")
     assert_same_parameters(from_onnx(to_onnx(double)), double)
-
-
-def test_what_onnx_has_not_is_named() -> None:
-    with pytest.raises(NotImplementedError, match=r"cell_clip=3\.0: ONNX has no such cell"):
-        to_onnx(LSTM(1, 1, cell_clip=3.0))
 
 
 def test_estimators_with_options() -> None:
@@ -147,7 +143,7 @@ def test_states_go_on() -> None:
     assert_close(run.run(names, {"X": x[:, 2:], "h_0": h, "c_0": c})[0], layer(x)[0][:, 2:])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *BACKWARD])
 def test_nan_comes_out_as_nan(kind: str) -> None:
     layer = drawn((3, 8, 2), kind=kind)
     run = session(to_onnx(layer))
@@ -178,7 +174,7 @@ def test_nan_in_a_state_comes_out_as_nan() -> None:
         assert not np.isnan(Y[1:]).any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *BACKWARD])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_round_trip(shape: tuple[int, int, int], dtype: Any, tmp_path: Path, kind: str) -> None:
     layer = drawn(shape, dtype, kind)

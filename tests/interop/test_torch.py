@@ -25,7 +25,7 @@ from lstmcore.layers import LSTM
 torch = pytest.importorskip("torch")
 
 
-TORCH_KINDS = [kind for kind in KINDS if kind != "gru, reset before"]
+TORCH_KINDS = [kind for kind in KINDS if "reset before" not in kind]
 
 
 def module(
@@ -131,6 +131,8 @@ def test_what_torch_has_not_is_named() -> None:
         to_torch_state_dict(LSTM(3, 4, peephole=True))
     with pytest.raises(NotImplementedError, match="residual=True: PyTorch has no such layer"):
         to_torch_state_dict(LSTM(3, 3, 2, residual=True))
+    with pytest.raises(NotImplementedError, match="reverse=True: PyTorch has no such layer"):
+        to_torch_state_dict(LSTM(3, 3, reverse=True))
     with pytest.raises(NotImplementedError, match="layer_norm=True: PyTorch has no such cell"):
         to_torch_state_dict(LSTM(3, 4, layer_norm=True))
 
