@@ -1,9 +1,11 @@
 """Which digit was said, by a speaker whom the network has never heard?
 
-2500 recordings of ten digits by five speakers (``spoken_digits.npz``: ``audio`` in int16, one
-recording after the other, cut at ``offsets``; ``digit``, ``speaker``, ``rate``). Each speaker in
-turn is the test, the other four are what the network learns from: with four voices to learn from,
-the fifth is a guess, and a random split would hide that.
+2500 recordings of ten digits by five speakers of the Free Spoken Digit Dataset (CC BY-SA 4.0,
+github.com/Jakobovski/free-spoken-digit-dataset): its ``recordings``, ``7_jackson_32.wav`` and so
+on, without those of george; or ``spoken_digits.npz`` with ``audio`` in int16, one recording after
+the other, cut at ``offsets``; ``digit``, ``speaker``, ``rate``. Each speaker in turn is the test,
+the other four are what the network learns from: with four voices to learn from, the fifth is a
+guess, and a random split would hide that.
 
 A recording becomes mel-frequency cepstral coefficients, with slopes and their slopes. Rooms and
 microphones differ: what is 45 dB below the loudest frame counts as silence, and each coefficient
@@ -28,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
+from scipy.io import wavfile
 
 from lstmcore import LSTMClassifier, SequenceScaler
 
@@ -75,11 +78,11 @@ def load(folder: Path) -> Data:
     Raises
     ------
     DataError
-        If the file is missing or lacks an array.
+        If there are none, or they are not as they should be.
     """
     path = folder / "spoken_digits.npz"
     if not path.is_file():
-        raise DataError(f"there is no {path}; --data names the folder that holds the file")
+        return load_waves(folder)
     with np.load(path, allow_pickle=False) as file:
         lacking = {"audio", "offsets", "digit", "speaker", "rate"} - set(file.files)
         if lacking:
@@ -87,6 +90,23 @@ def load(folder: Path) -> Data:
         audio = file["audio"].astype(np.float64) / 2**15
         recordings = np.split(audio, file["offsets"][1:-1])
         return Data(recordings, file["digit"], file["speaker"], int(file["rate"]))
+
+
+def load_waves(folder: Path) -> Data:
+    """Read the files of a folder, whose names are those of the data set."""
+    paths = sorted(folder.glob("[0-9]_*_*.wav"))
+    if not paths:
+        raise DataError(
+            f"there is neither spoken_digits.npz in {folder} nor a recording such as "
+            "7_jackson_32.wav; --data names the folder that holds them"
+        )
+    read = [wavfile.read(path) for path in paths]
+    for path, (rate, audio) in zip(paths, read, strict=True):
+        if rate != read[0][0] or audio.ndim != 1 or audio.dtype != np.int16:
+            raise DataError(f"{path} is no recording of one channel in int16 at {read[0][0]} Hz")
+    digits, speakers, _ = zip(*(path.stem.split("_") for path in paths), strict=True)
+    recordings = [audio.astype(np.float64) / 2**15 for _, audio in read]
+    return Data(recordings, np.array(digits, np.int8), np.array(speakers), read[0][0])
 
 
 @functools.cache
@@ -185,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of spoken_digits.npz")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the recordings")
     parser.add_argument("--seeds", type=int, default=3, help="networks to train for each speaker")
     parser.add_argument(
         "--validate",
