@@ -305,16 +305,33 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch, about torch
-def test_torch_exports(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one way", "both"])
+def test_torch_exports(kind: str, bidirectional: bool, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
-    module = torch.nn.LSTM(I, H, 2, batch_first=True).eval()
+    cls = getattr(torch.nn, kind)
+    module = cls(I, H, 2, batch_first=True, bidirectional=bidirectional).eval()
     x = torch.randn(2, 4, I)
     path = tmp_path / "torch.onnx"
     torch.onnx.export(module, (x,), path, dynamo=False)
     with torch.no_grad():
         expected = module(x)[0].numpy()
     assert_close(from_onnx(path)(x.numpy())[0], expected)
+
+
+@pytest.mark.parametrize("operator", ["LSTM", "GRU", "RNN"])
+def test_a_batch_that_comes_first(operator: str) -> None:
+    """``layout=1``, which ONNX Runtime does not run: against the reference of the standard."""
+    reference = pytest.importorskip("onnx.reference")
+    constants = weights(gates={"LSTM": 4, "GRU": 3, "RNN": 1}[operator])
+    model = model_of(constants, operator=operator, layout=1)
+    model.graph.output[0].type.CopyFrom(
+        onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, list("NTDH"))
+    )
+    x = drawn_input().swapaxes(0, 1)
+    (Y,) = reference.ReferenceEvaluator(model).run(["Y"], {"X": x})
+    assert_close(from_onnx(model)(x)[0], Y.reshape(4, 6, H))
 
 
 def test_our_own_models_are_taken() -> None:

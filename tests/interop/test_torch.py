@@ -80,6 +80,100 @@ def test_round_trip(shape: tuple[int, int, int], dtype: Any, kind: str) -> None:
         assert_close(layer(x)[0], theirs(torch.from_numpy(x))[0].numpy(), dtype)
 
 
+PROJECTIONS = [((3, 8, 1), 5), ((5, 7, 2), 1), ((2, 17, 3), 16)]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize(("shape", "proj_size"), PROJECTIONS, ids=str)
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one way", "both"])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_projections(
+    shape: tuple[int, int, int], proj_size: int, bidirectional: bool, bias: bool, dtype: Any
+) -> None:
+    options: dict[str, Any] = {"proj_size": proj_size, "bidirectional": bidirectional}
+    theirs = module(shape, dtype, **options, bias=bias)
+    for values in theirs.parameters():
+        values.data /= 2  # nothing bounds what a projection puts out
+    ours = from_torch(theirs)
+    assert isinstance(ours, LSTM)
+    assert (ours.proj_size, ours.hidden_size) == (proj_size, shape[1])
+    x = np.random.default_rng(0).normal(size=(4, 6, shape[0])).astype(dtype)
+    h, c = state_of(ours, 4, dtype)
+    with torch.no_grad():
+        expected, after = theirs(torch.tensor(x), (torch.tensor(h), torch.tensor(c)))
+    y, state = ours(x, (h, c))
+    for got, want in zip((y, *state), (expected, *after), strict=True):
+        assert_close(got, want.numpy(), dtype)
+    # From here to there and back, through a module: not a bit is lost.
+    layer = LSTM(*shape, dtype=np.dtype(dtype).name, **options)
+    for values in layer.parameters.values():
+        values[...] = np.random.default_rng(1).normal(size=values.shape)
+    there = module(shape, dtype, **options)
+    there.load_state_dict(to_torch_state_dict(layer))
+    assert_same_parameters(from_torch(there), layer)
+    assert_same_parameters(from_torch(there.state_dict()), layer)
+
+
+def test_from_torch_and_back_without_loss() -> None:
+    """Of biases that are only ever added up, the sum; all else to the bit."""
+    for kind in TORCH_KINDS:
+        theirs = module((3, 8, 2), kind=kind)
+        before, after = theirs.state_dict(), to_torch_state_dict(from_torch(theirs))
+        assert before.keys() == after.keys()
+        # A GRU has two biases of its candidate, which stay apart.
+        added = 16 if kind.startswith("gru") else len(before["bias_ih_l0"])
+        for name, values in before.items():
+            if name.startswith("weight"):
+                assert torch.equal(after[name], values), (kind, name)
+            elif name.startswith("bias_ih"):
+                total = values + before[name.replace("ih", "hh")]
+                assert torch.equal(after[name][:added], total[:added]), (kind, name)
+                assert torch.equal(after[name][added:], values[added:]), (kind, name)
+            else:
+                assert not after[name][:added].any(), (kind, name)
+                assert torch.equal(after[name][added:], values[added:]), (kind, name)
+        # With the second bias 0, as what goes there from here has it, nothing is lost at all.
+        theirs.load_state_dict(after)
+        again = to_torch_state_dict(from_torch(theirs))
+        assert all(torch.equal(again[name], values) for name, values in after.items())
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_gradients_are_torchs() -> None:
+    """Of what came over: of inputs, states and weights, in all kinds."""
+    for kind in TORCH_KINDS:
+        theirs = module((3, 6, 2), "float64", kind)
+        ours = from_torch(theirs)
+        rng = np.random.default_rng(0)
+        x = torch.tensor(rng.normal(size=(4, 6, 3)), requires_grad=True)
+        before = [
+            torch.tensor(part, requires_grad=True)
+            for part in parts_of(state_of(ours, 4, "float64"))
+        ]
+        y, after = theirs(x, tuple(before) if before[1:] else before[0])
+        weights = [rng.normal(size=part.shape) for part in (y, *parts_of(after))]
+        total = sum(
+            (part * torch.tensor(weight)).sum()
+            for part, weight in zip((y, *parts_of(after)), weights, strict=True)
+        )
+        total.backward()
+        state = [part.detach().numpy() for part in before]
+        _, _, cache = ours.forward(x.detach().numpy(), tuple(state) if state[1:] else state[0])
+        dy, *dstate = weights
+        dx, dbefore, gradients = ours.backward(dy, cache, tuple(dstate) if state[1:] else dstate[0])
+        assert_near(dx, x.grad)
+        for got, part in zip(parts_of(dbefore), before, strict=True):
+            assert_near(got, part.grad)
+        for name, gradient in gradients.items():
+            if not name.startswith("bias_hn"):
+                assert_near(gradient, getattr(theirs, name.replace("bias_l", "bias_ih_l")).grad)
+
+
+def assert_near(got: np.ndarray, expected: Any) -> None:
+    """A sum over all steps and sequences, in float64."""
+    np.testing.assert_allclose(got, expected.numpy(), rtol=1e-10, atol=1e-10)
+
+
 def test_what_is_returned_is_a_copy() -> None:
     layer = drawn((2, 3, 1))
     state = to_torch_state_dict(layer)
