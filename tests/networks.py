@@ -11,6 +11,7 @@ import numpy as np
 import reference
 from reference import Array
 from reference_cells import Cell
+from reference_stacks import Connections
 
 from lstmcore import _core
 
@@ -38,6 +39,7 @@ class Spec:
     cell: Cell = LSTM
     embeddings: tuple[tuple[int, int, int], ...] = ()
     residual: bool = False
+    bidirectional: bool = False
 
     @property
     def oracle(self) -> reference.Network:
@@ -50,9 +52,10 @@ class Spec:
     def n_parameters(self) -> int:
         """Size of the flat parameters."""
         widening = sum(size - 1 for _, _, size in self.embeddings)
-        layers = self.cell.layers(self.input_size + widening, self.hidden_sizes)
-        stack = sum(math.prod(shape) for layer in layers for shape in layer.values())
-        top = self.cell.width(self.hidden_sizes[-1])
+        connections = Connections(bidirectional=self.bidirectional)
+        sizes = connections.sizes(self.cell, self.input_size + widening, self.hidden_sizes)
+        stack = sum(math.prod(s) for pair in sizes for s in self.cell.arrays(*pair).values())
+        top = connections.n_directions * self.cell.width(self.hidden_sizes[-1])
         attention = top * (top + 2) if self.pooling == "attention" else 0
         tables = sum(n_tokens * size for _, n_tokens, size in self.embeddings)
         return stack + attention + self.n_outputs * (top + 1) + tables
@@ -69,6 +72,7 @@ class Spec:
             cell=self.cell.core,
             embeddings=list(self.embeddings),
             residual=self.residual,
+            bidirectional=self.bidirectional,
             isa=isa,
         )
 
