@@ -1,7 +1,7 @@
 """The masks of dropout in NumPy: a function of seed, epoch, sample, layer, step and unit.
 
-Salmon et al.: Parallel random numbers: as easy as 1, 2, 3 (2011), Philox4x32-10; Steele et al.: Fast
-splittable pseudorandom number generators (2014), the finaliser.
+Salmon et al.: Parallel random numbers: as easy as 1, 2, 3 (2011), Philox4x32-10; Steele et al.:
+Fast splittable pseudorandom number generators (2014), the finaliser.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ REFERENCE = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
 SUBMODULES = (callbacks, cells, interop, layers)
 SHARED = {"estimators": "Shared by the estimators", "layers": "Shared by the layers"}
 METHODS = "Methods of the estimators"
-PROSE = {"Long sequences", "Threads"}  # sections that are of no class
+PROSE = {"First values", "Long sequences", "Threads"}  # sections that are of no class
 
 
 def short_name(module: ModuleType) -> str:
