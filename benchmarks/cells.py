@@ -65,6 +65,7 @@ VARIANTS: dict[str, Variant] = {
     "clipped": Variant("LSTM", "c is held within bounds", {"cell_clip": 3.0}),
     "projected": Variant("LSTM", "h has half as many units", {"proj_size": 64}, {"proj_size": 64}),
     "layer-norm": Variant("LSTM", "products and c normalised", {"layer_norm": True}, gain=0.5),
+    "zoneout": Variant("LSTM", "by its expectation", {"zoneout_hidden": 0.1, "zoneout_cell": 0.1}),
     "bidirectional": Variant(
         "LSTM", "both directions", {"bidirectional": True}, {"bidirectional": True}
     ),

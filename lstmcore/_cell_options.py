@@ -102,6 +102,8 @@ class Option:
 
 _BOUND = Option(None, _parameters.optional(_parameters.number(0, low_allowed=False)), float)
 
+_RATE = Option(0.0, _parameters.number(0.0, 1.0, low_allowed=True), float)
+
 LSTM_OPTIONS: dict[str, Option] = {
     "peephole": Option(False, _parameters.boolean(), bool),
     "coupled_gates": Option(False, _parameters.boolean(), bool),
@@ -112,16 +114,25 @@ LSTM_OPTIONS: dict[str, Option] = {
     "cell_activation": Option("tanh", activation(), as_activation),
     "output_activation": Option("tanh", activation(), as_activation),
     "proj_size": Option(0, _parameters.integer(0), int),
+    "recurrent_dropout": _RATE,
+    "hidden_dropout": _RATE,
+    "zoneout_hidden": _RATE,
+    "zoneout_cell": _RATE,
 }
 
 GRU_OPTIONS: dict[str, Option] = {
     "reset_after": Option(True, _parameters.boolean(), bool),
     **{name: LSTM_OPTIONS[name] for name in ("gate_clip", "gate_activation", "cell_activation")},
+    "recurrent_dropout": _RATE,
+    "hidden_dropout": _RATE,
+    "zoneout_hidden": _RATE,
 }
 
 RNN_OPTIONS: dict[str, Option] = {
     "nonlinearity": Option("tanh", activation(), as_activation),
     "gate_clip": _BOUND,
+    "hidden_dropout": _RATE,
+    "zoneout_hidden": _RATE,
 }
 
 

@@ -71,6 +71,30 @@ class LSTMCell(BaseCell):
         Width of a projection of h (Sak et al. 2014), less than every ``hidden_size``; 0 for none.
         Layers put out that many features, and have fewer recurrent weights for the same number of
         cells.
+    recurrent_dropout : float, default=0.0
+        Rate in [0, 1) of dropout of the candidate at each step (Semeniuta et al. 2016), in
+        training. What a state has is never dropped.
+    hidden_dropout : float, default=0.0
+        Rate of dropout of h where W_hh multiplies it, of the same units at all steps of a sequence
+        (Gal and Ghahramani 2016), in training.
+    zoneout_hidden : float, default=0.0
+        Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
+        in training. Otherwise the expectation of that is computed.
+    zoneout_cell : float, default=0.0
+        The same of c. Not to be combined with ``peephole``, ``layer_norm`` or ``cell_clip``.
+
+    Notes
+    -----
+    With masks m and s of each step, d of a sequence, where m and d are 0 or 1 / (1 - rate) and s is
+    0 or 1::
+
+        c = f * c + i * (m * g)                         recurrent_dropout
+        W_hh (d * h) in the place of W_hh h             hidden_dropout
+        h = s * h_before + (1 - s) * h                  zoneout_hidden, and c likewise
+
+    A mask is a function of ``random_state``, the number of the epoch, the sample, the layer, the
+    direction, the step and the unit, never of the batch or of threads. Without masks m and d are 1
+    and s is its probability. h is made of c as it is before zoneout.
 
     Examples
     --------
@@ -106,6 +130,10 @@ class LSTMCell(BaseCell):
         cell_activation: Any = "tanh",
         output_activation: Any = "tanh",
         proj_size: int = 0,
+        recurrent_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        zoneout_hidden: float = 0.0,
+        zoneout_cell: float = 0.0,
     ) -> None:
         self.forget_bias = forget_bias
         self.peephole = peephole
@@ -117,6 +145,10 @@ class LSTMCell(BaseCell):
         self.cell_activation = cell_activation
         self.output_activation = output_activation
         self.proj_size = proj_size
+        self.recurrent_dropout = recurrent_dropout
+        self.hidden_dropout = hidden_dropout
+        self.zoneout_hidden = zoneout_hidden
+        self.zoneout_cell = zoneout_cell
 
     def _options(self) -> dict[str, Any]:
         return lstm_as_core(self)
@@ -142,6 +174,28 @@ class GRUCell(BaseCell):
         What the sums of r and z pass through; see `LSTMCell`.
     cell_activation : str or tuple, default="tanh"
         What the sum of n passes through.
+    recurrent_dropout : float, default=0.0
+        Rate in [0, 1) of dropout of the candidate at each step (Semeniuta et al. 2016), in
+        training. What a state has is never dropped.
+    hidden_dropout : float, default=0.0
+        Rate of dropout of h where W_hh multiplies it, of the same units at all steps of a sequence
+        (Gal and Ghahramani 2016), in training.
+    zoneout_hidden : float, default=0.0
+        Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
+        in training. Otherwise the expectation of that is computed.
+
+    Notes
+    -----
+    With masks m and s of each step, d of a sequence, where m and d are 0 or 1 / (1 - rate) and s is
+    0 or 1::
+
+        h = (1 - z) * (m * n) + z * h                   recurrent_dropout
+        W_hh (d * h) in the place of W_hh h             hidden_dropout
+        h = s * h_before + (1 - s) * h                  zoneout_hidden
+
+    A mask is a function of ``random_state``, the number of the epoch, the sample, the layer, the
+    direction, the step and the unit, never of the batch or of threads. Without masks m and d are 1
+    and s is its probability.
 
     Examples
     --------
@@ -164,11 +218,17 @@ class GRUCell(BaseCell):
         gate_clip: float | None = None,
         gate_activation: Any = "sigmoid",
         cell_activation: Any = "tanh",
+        recurrent_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        zoneout_hidden: float = 0.0,
     ) -> None:
         self.reset_after = reset_after
         self.gate_clip = gate_clip
         self.gate_activation = gate_activation
         self.cell_activation = cell_activation
+        self.recurrent_dropout = recurrent_dropout
+        self.hidden_dropout = hidden_dropout
+        self.zoneout_hidden = zoneout_hidden
 
     def _options(self) -> dict[str, Any]:
         return gru_as_core(self)
@@ -183,6 +243,23 @@ class RNNCell(BaseCell):
         What the sum passes through: "tanh", "relu" or another activation; see `LSTMCell`.
     gate_clip : float or None, default=None
         Bound of the sum, as ``clip`` of ONNX.
+    hidden_dropout : float, default=0.0
+        Rate of dropout of h where W_hh multiplies it, of the same units at all steps of a sequence
+        (Gal and Ghahramani 2016), in training.
+    zoneout_hidden : float, default=0.0
+        Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
+        in training. Otherwise the expectation of that is computed.
+
+    Notes
+    -----
+    With masks s of each step, d of a sequence, where d is 0 or 1 / (1 - rate) and s is 0 or 1::
+
+        W_hh (d * h) in the place of W_hh h             hidden_dropout
+        h = s * h_before + (1 - s) * h                  zoneout_hidden
+
+    A mask is a function of ``random_state``, the number of the epoch, the sample, the layer, the
+    direction, the step and the unit, never of the batch or of threads. Without masks d is 1 and s
+    is its probability.
 
     Examples
     --------
@@ -195,9 +272,18 @@ class RNNCell(BaseCell):
     _constraints: ClassVar[dict[str, _parameters.Constraint]] = constraints_of(RNN_OPTIONS)
     _n_gates = 1
 
-    def __init__(self, *, nonlinearity: Any = "tanh", gate_clip: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        nonlinearity: Any = "tanh",
+        gate_clip: float | None = None,
+        hidden_dropout: float = 0.0,
+        zoneout_hidden: float = 0.0,
+    ) -> None:
         self.nonlinearity = nonlinearity
         self.gate_clip = gate_clip
+        self.hidden_dropout = hidden_dropout
+        self.zoneout_hidden = zoneout_hidden
 
     def _options(self) -> dict[str, Any]:
         return rnn_as_core(self)
@@ -210,6 +296,18 @@ _CLASSES = {cls.__name__: cls for cls in _BY_NAME.values()}
 def as_cell(cell: Any) -> BaseCell:
     """Return the cell that an estimator's parameter ``cell`` stands for."""
     return _BY_NAME[cell]() if isinstance(cell, str) else cell
+
+
+def cell_options(cell: Any, recurrent_dropout: float) -> dict[str, Any]:
+    """Return the parameters ``cell`` and ``recurrent_dropout`` of an estimator for the core."""
+    options = as_cell(cell)._options()
+    if not recurrent_dropout:
+        return options
+    if "recurrent_dropout" in options:
+        raise ValueError(
+            f"recurrent_dropout={recurrent_dropout} and that of {cell} are both given: set one."
+        )
+    return options | {"recurrent_dropout": recurrent_dropout}
 
 
 def cell_constraint() -> _parameters.Constraint:

@@ -62,6 +62,10 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
     dropout : float, default=0.0
         Probability in [0, 1) that a unit is dropped in training, between stacked layers and
         before the head; never between time steps.
+    recurrent_dropout : float, default=0.0
+        Probability in [0, 1) that a unit of the candidate is dropped in training, at each step: its
+        state then gets nothing new, but keeps what it has (Semeniuta et al. 2016). Other masks are
+        options of `lstmcore.cells`.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         How the outputs of the highest layer become one vector: that of the last step, or the mean
         or the maximum over all steps, or a mean weighted by additive attention: the weights are
@@ -254,6 +258,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
         bidirectional: bool = False,
         residual: bool = False,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         pooling: str = "last",
         embedding_size: Any = None,
         solver: str = "adam",
@@ -288,6 +293,7 @@ class LSTMClassifier(ClassifierMixin, BaseLSTM):
             bidirectional=bidirectional,
             residual=residual,
             dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
             pooling=pooling,
             embedding_size=embedding_size,
             solver=solver,

@@ -70,6 +70,8 @@ class RecurrentStackFloat32:
         n_threads: int,
         keep: bool,
         starts: _Index | None = None,
+        seed: int | None = None,
+        samples: _Index | None = None,
     ) -> tuple[
         NDArray[np.float32],
         list[NDArray[np.float32]],
@@ -273,6 +275,8 @@ class RecurrentStackFloat64:
         n_threads: int,
         keep: bool,
         starts: _Index | None = None,
+        seed: int | None = None,
+        samples: _Index | None = None,
     ) -> tuple[
         NDArray[np.float64],
         list[NDArray[np.float64]],

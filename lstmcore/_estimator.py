@@ -44,6 +44,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         "bidirectional": _parameters.boolean(),
         "residual": _parameters.boolean(),
         "dropout": _parameters.number(0.0, 1.0, low_allowed=True),
+        "recurrent_dropout": _parameters.number(0.0, 1.0, low_allowed=True),
         "pooling": _parameters.choice("last", "mean", "max", "attention"),
         "embedding_size": _parameters.embedding_sizes(),
         "solver": _parameters.choice("adam", "adamw", "sgd", "rmsprop"),
@@ -81,6 +82,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         bidirectional: bool = False,
         residual: bool = False,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         pooling: str = "last",
         embedding_size: Any = None,
         solver: str = "adam",
@@ -114,6 +116,7 @@ class BaseLSTM(InspectionMixin, StreamingMixin, OnnxMixin, Savable, Fitting):
         self.bidirectional = bidirectional
         self.residual = residual
         self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
         self.pooling = pooling
         self.embedding_size = embedding_size
         self.solver = solver

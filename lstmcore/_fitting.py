@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 
-from lstmcore._cells import as_cell
+from lstmcore._cells import as_cell, cell_options
 from lstmcore._fit_samples import FitSamples, Head, SampleFitting
 from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._judges import ValidationSamples, scores_by_loss, scores_by_scorer
@@ -257,7 +257,7 @@ class Fitting(CallbackSupportMixin, SampleFitting):
             link=samples.head.link,
             dropout=float(self.dropout),
             dtype=self.dtype,
-            cell=as_cell(self.cell)._options(),
+            cell=cell_options(self.cell, float(self.recurrent_dropout)),
             embeddings=samples.embeddings,
             bidirectional=bool(self.bidirectional),
             residual=bool(self.residual),

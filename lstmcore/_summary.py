@@ -166,7 +166,8 @@ def summarise(
         gates = max(shape[0] for shape in matrices)
         states = size if gates == size else 2 * size
         projected = narrow if narrow < size else 0
-        kept += kept_rows * spec.n_directions * (gates + states + projected)
+        masks = _mask_units(spec, size, narrow)
+        kept += kept_rows * spec.n_directions * (gates + states + projected + masks)
         kept += batch_size * n_states * (narrow + (size if spec.has_cell_state else 0))
         passing += n_rows * both
     width, n_outputs = spec.output_size, spec.n_outputs
@@ -189,6 +190,21 @@ def summarise(
         (passing + ends) * itemsize,
         (kept + ends) * itemsize,
     )
+
+
+def _mask_units(spec: NetworkSpec, size: int, narrow: int) -> int:
+    """Return how many numbers a layer keeps of a step because its training draws masks.
+
+    Those of cells are ``size`` wide and those of h ``narrow``; of dropout of h, whose mask is that
+    of a sequence, it is what is left of h.
+    """
+    widths = {
+        "recurrent_dropout": size,
+        "hidden_dropout": narrow,
+        "zoneout_hidden": narrow,
+        "zoneout_cell": size,
+    }
+    return sum(width for name, width in widths.items() if spec.cell.get(name))
 
 
 def _size(n_bytes: int) -> str:

@@ -14,6 +14,14 @@ void set_option(CellSpec& cell, const std::string& name, const py::handle& value
     cell.reset_after = py::cast<bool>(value);
   } else if (name == "relu") {
     cell.relu = py::cast<bool>(value);
+  } else if (name == "recurrent_dropout") {
+    cell.recurrent_dropout = py::cast<double>(value);
+  } else if (name == "hidden_dropout") {
+    cell.hidden_dropout = py::cast<double>(value);
+  } else if (name == "zoneout_hidden") {
+    cell.zoneout_hidden = py::cast<double>(value);
+  } else if (name == "zoneout_cell") {
+    cell.zoneout_cell = py::cast<double>(value);
   } else if (name == "proj_size") {
     cell.proj_size = py::cast<Index>(value);
   } else if (name == "peephole") {

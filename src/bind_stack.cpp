@@ -7,6 +7,7 @@
 #include "caller_rows.hpp"
 #include "layers/stack_step.hpp"
 #include "norm_arrays.hpp"
+#include "seeded_masks.hpp"
 #include "stack_cache.hpp"
 #include "state_arrays.hpp"
 
@@ -40,17 +41,19 @@ class StackHandle {
 
   py::tuple forward(const py::object& x_object, const py::object& n_active, Index n_sequences,
                     const py::object& h0_object, const py::object& c0_object, int n_threads,
-                    bool keep, const py::object& starts) {
+                    bool keep, const py::object& starts, const py::object& seed,
+                    const py::object& samples) {
     if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
     require_threads(n_threads);
     if (!keep) {
       auto memory = pool_->borrow();
       return run_forward(*memory, x_object, n_active, n_sequences, starts, h0_object, c0_object,
-                         n_threads, nullptr);
+                         n_threads, nullptr, Dropout{});
     }
     auto cache = std::make_shared<Cache<Scalar>>(pool_, id_);
+    const SeededMasks masks(seed, samples, n_sequences);
     return run_forward(*cache->memory, x_object, n_active, n_sequences, starts, h0_object,
-                       c0_object, n_threads, cache);
+                       c0_object, n_threads, cache, masks.dropout);
   }
 
   py::tuple backward(const SharedCache& cache, const py::object& dy_object,
@@ -71,19 +74,8 @@ class StackHandle {
     auto gradient = new_array<Scalar>({n_parameters()});
     run_backward(*cache, dy_object, dh_object, dc_object, dx_rows, gradient.mutable_data(), nullptr,
                  n_threads);
-    py::list dh_0;
-    py::list dc_0;
-    for (Index l = 0; l < stack_.n_layers(); ++l) {
-      const RecurrentLayer<Scalar>& layer = stack_.layer(l);
-      auto dh = new_array<Scalar>({N, layer.output_size()});
-      Array<Scalar> dc = new_cell_state(stack_, l, N);
-      for (Part& part : memory.parts) {
-        layer.get_state_gradient(layer_of(part, l), part.batch, rows_of(dh, part.batch),
-                                 rows_of(dc, part.batch));
-      }
-      dh_0.append(dh);
-      if (stack_.cell().has_cell_state()) dc_0.append(dc);
-    }
+    const auto [dh_0, dc_0] =
+        state_lists(stack_, memory, N, &RecurrentLayer<Scalar>::get_state_gradient);
     return py::make_tuple(dx, dh_0, dc_0, gradient);
   }
 
@@ -245,7 +237,8 @@ class StackHandle {
   py::tuple run_forward(PassMemory<Scalar>& memory, const py::object& x_object,
                         const py::object& n_active, Index n_sequences,
                         const py::object& starts_object, const py::object& h0_object,
-                        const py::object& c0_object, int n_threads, const SharedCache& cache) {
+                        const py::object& c0_object, int n_threads, const SharedCache& cache,
+                        const Dropout& masks) {
     PackedBatch& batch = memory.batch;
     assign_batch(batch, n_active, n_sequences);
     memory.starts = starts_of(starts_object, batch);
@@ -257,7 +250,7 @@ class StackHandle {
     assign_parts(memory.parts, batch,
                  cache != nullptr ? stack_.gradient_parts(batch) : stack_.parts(batch, threads));
     for (Part& part : memory.parts) {
-      stack_.reserve(part.workspace, part.batch, cache != nullptr, Dropout{});
+      stack_.reserve(part.workspace, part.batch, cache != nullptr, masks);
       if (packed) continue;
       part.x.reserve(checked_product(part.batch.n_rows(), stack_.input_size()));
     }
@@ -291,23 +284,13 @@ class StackHandle {
           };
           const BatchRows<const Scalar> rows{packed ? from : part.x.data(), stack_.input_size(),
                                              packed};
-          stack_.forward(part.batch, rows, Dropout{}, part.workspace, its_workers, start, finish);
+          stack_.forward(part.batch, rows, masks.of_part(first), part.workspace, its_workers, start,
+                         finish);
         });
       });
     }
-    py::list h_n;
-    py::list c_n;
-    for (Index l = 0; l < stack_.n_layers(); ++l) {
-      const RecurrentLayer<Scalar>& layer = stack_.layer(l);
-      auto h = new_array<Scalar>({n_sequences, layer.output_size()});
-      Array<Scalar> c = new_cell_state(stack_, l, n_sequences);
-      for (Part& part : memory.parts) {
-        layer.get_final_state(layer_of(part, l), part.batch, rows_of(h, part.batch),
-                              rows_of(c, part.batch));
-      }
-      h_n.append(h);
-      if (stack_.cell().has_cell_state()) c_n.append(c);
-    }
+    const auto [h_n, c_n] =
+        state_lists(stack_, memory, n_sequences, &RecurrentLayer<Scalar>::get_final_state);
     py::object cache_object = py::none();
     if (cache != nullptr) {
       cache->x = x;
@@ -354,7 +337,8 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
            "Copies the flat parameters (P,) into packed panels.")
       .def("forward", &Handle::forward, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
            py::arg("h0"), py::arg("c0"), py::kw_only(), py::arg("n_threads"), py::arg("keep"),
-           py::arg("starts") = py::none(),
+           py::arg("starts") = py::none(), py::arg("seed") = py::none(),
+           py::arg("samples") = py::none(),
            "y (R, D H), h_n and c_n per layer (N, H), and a cache or None. Rows of x, y and their "
            "gradients are packed, or sequence after sequence where starts (N,) says at which row "
            "each begins.")

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrays.hpp"
-#include "layers/recurrent_stack.hpp"
+#include "stack_cache.hpp"
 
 namespace lstmcore::binding {
 
@@ -73,6 +74,27 @@ template <class Scalar>
 Array<Scalar> new_cell_state(const RecurrentStack<Scalar>& stack, Index l, Index n) {
   const bool is_there = stack.cell().has_cell_state();
   return new_array<Scalar>({is_there ? n : 0, stack.layer(l).hidden_size()});
+}
+
+// h and c of all layers for N sequences, or their gradients, as a layer gets them; c stays empty
+// for a cell that has none.
+template <class Scalar>
+std::pair<py::list, py::list> state_lists(
+    const RecurrentStack<Scalar>& stack, const PassMemory<Scalar>& memory, Index N,
+    void (RecurrentLayer<Scalar>::*get)(const LayerWorkspace<Scalar>&, const PackedBatch&, Scalar*,
+                                        Scalar*) const noexcept) {
+  std::pair<py::list, py::list> lists;
+  for (Index l = 0; l < stack.n_layers(); ++l) {
+    auto h = new_array<Scalar>({N, stack.layer(l).output_size()});
+    Array<Scalar> c = new_cell_state(stack, l, N);
+    for (const PassPart<Scalar>& part : memory.parts) {
+      (stack.layer(l).*get)(part.workspace.layers[static_cast<std::size_t>(l)], part.batch,
+                            rows_of(h, part.batch), rows_of(c, part.batch));
+    }
+    lists.first.append(h);
+    if (stack.cell().has_cell_state()) lists.second.append(c);
+  }
+  return lists;
 }
 
 }  // namespace lstmcore::binding

@@ -12,6 +12,7 @@ import reference_cells
 from cases import Case, Results, ragged
 from reference import Array
 from reference_cells import Cell, Weights
+from reference_masks import Masks, draw_masks
 
 from lstmcore import _core
 
@@ -54,6 +55,55 @@ VARIANTS = [
     NORMALISED,
     Cell("lstm", (("layer_norm", True), ("gate_activation", ("hard_sigmoid", 0.2, 0.5)))),
     Cell("lstm", (("cell_activation", ("elu", 0.7, 0.0)), ("peephole", True))),
+    Cell("lstm", (("zoneout_hidden", 0.3), ("zoneout_cell", 0.6))),
+]
+
+# Cells whose training draws masks: of each kind alone, and together, in every kernel.
+MASKED = [
+    Cell("lstm", (("recurrent_dropout", 0.4),)),
+    Cell("lstm", (("hidden_dropout", 0.4),)),
+    Cell("lstm", (("zoneout_hidden", 0.3), ("zoneout_cell", 0.6))),
+    Cell(
+        "lstm",
+        (
+            ("coupled_gates", True),
+            ("recurrent_dropout", 0.3),
+            ("hidden_dropout", 0.2),
+            ("zoneout_hidden", 0.4),
+            ("zoneout_cell", 0.5),
+        ),
+    ),
+    Cell(
+        "lstm",
+        (
+            ("proj_size", 2),
+            ("recurrent_dropout", 0.3),
+            ("hidden_dropout", 0.2),
+            ("zoneout_hidden", 0.4),
+        ),
+    ),
+    Cell(
+        "lstm",
+        (
+            ("layer_norm", True),
+            ("peephole", True),
+            ("recurrent_dropout", 0.3),
+            ("hidden_dropout", 0.2),
+            ("zoneout_hidden", 0.4),
+        ),
+    ),
+    Cell("gru", (("recurrent_dropout", 0.3), ("hidden_dropout", 0.2), ("zoneout_hidden", 0.4))),
+    Cell("gru", (("reset_after", False), ("hidden_dropout", 0.5))),
+    Cell(
+        "gru",
+        (
+            ("reset_after", False),
+            ("recurrent_dropout", 0.3),
+            ("hidden_dropout", 0.2),
+            ("zoneout_hidden", 0.4),
+        ),
+    ),
+    Cell("rnn", (("hidden_dropout", 0.3), ("zoneout_hidden", 0.4))),
 ]
 
 # On both sides of a vector, a block and a tile of blocks; many sequences, few, one; weights that
@@ -111,9 +161,19 @@ class Problem:
         """Names and shapes of each layer's parameters."""
         return self.cell.layers(self.case.input_size, self.case.hidden_sizes)
 
+    @property
+    def samples(self) -> Array:
+        """Numbers of the sequences, by which masks know them."""
+        return numbers_of_samples(self.n_sequences)
+
     def split(self, flat: Array) -> list[Weights]:
         """The arrays of each layer in a flat vector: views."""
         return split_layers(flat, self.shapes)
+
+
+def numbers_of_samples(n: int) -> Array:
+    """Numbers in no order, small and large."""
+    return np.random.default_rng(n).permutation(3 * n)[:n] * (1 + 2**33 * (np.arange(n) % 3 == 2))
 
 
 def draw(cell: Cell, case: Case, dtype: Any = np.float64, seed: int = 0) -> Problem:
@@ -148,15 +208,33 @@ def draw(cell: Cell, case: Case, dtype: Any = np.float64, seed: int = 0) -> Prob
     )
 
 
-def run_oracle(p: Problem, oracle: ModuleType = reference_cells) -> Results:
-    """Forward and backward pass by the oracle, or by a mutant of it."""
+def masks_of(p: Problem, seed: int | None) -> list[Masks] | None:
+    """What the core draws for each layer, if there is a seed."""
+    if seed is None:
+        return None
+    return [
+        draw_masks(p.cell, p.samples, p.n_active, layer, size, seed=seed)
+        for layer, size in enumerate(p.case.hidden_sizes)
+    ]
+
+
+def run_oracle(
+    p: Problem, oracle: ModuleType = reference_cells, seed: int | None = None
+) -> Results:
+    """Forward and backward pass by the oracle, or by a mutant of it, with the masks of a seed."""
 
     def double(arrays: list[Array]) -> list[Array]:
         return [a.astype(np.float64) for a in arrays]
 
     layers = p.split(p.parameters.astype(np.float64))
     y, h_n, c_n, stashes = oracle.stack_forward(
-        p.cell, layers, p.x.astype(np.float64), p.n_active, double(p.h0), double(p.c0)
+        p.cell,
+        layers,
+        p.x.astype(np.float64),
+        p.n_active,
+        double(p.h0),
+        double(p.c0),
+        masks_of(p, seed),
     )
     dx, dh0, dc0, gradients = oracle.stack_backward(
         p.cell,
@@ -181,7 +259,7 @@ def stack_of(p: Problem, isa: str = "") -> Any:
 
 
 def forward(
-    p: Problem, stack: Any, *, keep: bool, n_threads: int = 1
+    p: Problem, stack: Any, *, keep: bool, n_threads: int = 1, seed: int | None = None
 ) -> tuple[Array, list[Array], list[Array], Any]:
     """The core's forward pass."""
     result: tuple[Array, list[Array], list[Array], Any] = stack.forward(
@@ -192,14 +270,16 @@ def forward(
         p.c0 if p.cell.has_c else None,
         n_threads=n_threads,
         keep=keep,
+        seed=seed,
+        samples=None if seed is None else p.samples,
     )
     return result
 
 
-def run_core(p: Problem, isa: str = "", n_threads: int = 1) -> Results:
+def run_core(p: Problem, isa: str = "", n_threads: int = 1, seed: int | None = None) -> Results:
     """Forward and backward pass by the library."""
     stack = stack_of(p, isa)
-    y, h_n, c_n, cache = forward(p, stack, keep=True, n_threads=n_threads)
+    y, h_n, c_n, cache = forward(p, stack, keep=True, n_threads=n_threads, seed=seed)
     y, h_n, c_n = y.copy(), [a.copy() for a in h_n], [a.copy() for a in c_n]
     dx, dh0, dc0, gradient = stack.backward(
         cache,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from reference import Array, sigmoid, steps
+from reference_masks import Masks, expectation
 
 Weights = dict[str, Array]
 
@@ -132,61 +133,69 @@ def slope(cell: Cell, which: str, usual: str, z: Array, bound: float = np.inf) -
 # --- one step of each cell -----------------------------------------------------------------------
 
 
-def rnn_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
+def rnn_step(
+    cell: Cell, w: Weights, x: Array, h: Array, c: Array, masks: Masks
+) -> tuple[Array, Array, Any]:
     """Elman's network, with tanh or relu."""
+    h = h * masks.hidden
     z = x @ w["weight_ih"].T + h @ w["weight_hh"].T + w["bias"]
     name = "relu" if cell.get("relu") else "tanh"
     new = value(cell, "cell_activation", name, z, cell.get("gate_clip", np.inf))
-    return new, c, (x, h, new, z)
+    return new, c, (x, h, new, z, masks)
 
 
 def rnn_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, _, z = stash
+    x, h, _, z, masks = stash
     name = "relu" if cell.get("relu") else "tanh"
     dz = dh * slope(cell, "cell_activation", name, z, cell.get("gate_clip", np.inf))
     gradients = {"weight_ih": dz.T @ x, "weight_hh": dz.T @ h, "bias": dz.sum(axis=0)}
-    return dz @ w["weight_ih"], dz @ w["weight_hh"], dc, gradients
+    return dz @ w["weight_ih"], dz @ w["weight_hh"] * masks.hidden, dc, gradients
 
 
-def gru_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
+def gru_step(
+    cell: Cell, w: Weights, x: Array, h: Array, c: Array, masks: Masks
+) -> tuple[Array, Array, Any]:
     """Cho et al. 2014; reset_after acts on the product W_hn h, else on the h that is multiplied."""
     ar, az, an = np.split(x @ w["weight_ih"].T + w["bias"], 3, axis=1)
     ur, uz, un = np.split(w["weight_hh"], 3)
     bound = cell.get("gate_clip", np.inf)
-    zr, zz = ar + h @ ur.T, az + h @ uz.T
+    seen = h * masks.hidden
+    zr, zz = ar + seen @ ur.T, az + seen @ uz.T
     r, z = (value(cell, "gate_activation", "sigmoid", s, bound) for s in (zr, zz))
     if cell.get("reset_after", True):
-        product = h @ un.T + w["bias_hn"]
+        product = seen @ un.T + w["bias_hn"]
         zn = an + r * product
     else:
-        product = r * h
+        product = r * seen
         zn = an + product @ un.T
     n = value(cell, "cell_activation", "tanh", zn, bound)
-    return (1 - z) * n + z * h, c, (x, h, r, z, n, product, (zr, zz, zn))
+    new = (1 - z) * (n * masks.candidate) + z * h
+    return new, c, (x, h, r, z, n, product, (zr, zz, zn), masks)
 
 
 def gru_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, r, z, n, product, (zr, zz, zn) = stash
+    x, h, r, z, n, product, (zr, zz, zn), masks = stash
+    seen = h * masks.hidden
     ur, uz, un = np.split(w["weight_hh"], 3)
     bound = cell.get("gate_clip", np.inf)
-    dn = dh * (1 - z) * slope(cell, "cell_activation", "tanh", zn, bound)
-    dz = dh * (h - n) * slope(cell, "gate_activation", "sigmoid", zz, bound)
+    dn = dh * (1 - z) * masks.candidate * slope(cell, "cell_activation", "tanh", zn, bound)
+    dz = dh * (h - n * masks.candidate) * slope(cell, "gate_activation", "sigmoid", zz, bound)
     slope_r = slope(cell, "gate_activation", "sigmoid", zr, bound)
     if cell.get("reset_after", True):
         dr = dn * product * slope_r
-        dh_prev = dh * z + dr @ ur + dz @ uz + (dn * r) @ un
-        dun, extra = (dn * r).T @ h, {"bias_hn": (dn * r).sum(axis=0)}
+        dh_prev = dh * z + (dr @ ur + dz @ uz + (dn * r) @ un) * masks.hidden
+        dun, extra = (dn * r).T @ seen, {"bias_hn": (dn * r).sum(axis=0)}
     else:
         dproduct = dn @ un
-        dr = dproduct * h * slope_r
-        dh_prev = dh * z + dr @ ur + dz @ uz + dproduct * r
+        dr = dproduct * seen * slope_r
+        dh_prev = dh * z + (dr @ ur + dz @ uz + dproduct * r) * masks.hidden
         dun, extra = dn.T @ product, {}
     da = np.concatenate([dr, dz, dn], axis=1)
-    dw_hh = np.concatenate([dr.T @ h, dz.T @ h, dun])
+    dw_hh = np.concatenate([dr.T @ seen, dz.T @ seen, dun])
     gradients = {"weight_ih": da.T @ x, "weight_hh": dw_hh, "bias": da.sum(axis=0), **extra}
     return da @ w["weight_ih"], dh_prev, dc, gradients
 
@@ -211,8 +220,11 @@ def normal_back(dy: Array, y: Array, deviation: Array) -> Array:
     return (dy - dy.mean(axis=1, keepdims=True) - y * along) / deviation
 
 
-def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Array, Any]:
+def lstm_step(
+    cell: Cell, w: Weights, x: Array, h: Array, c: Array, masks: Masks
+) -> tuple[Array, Array, Any]:
     """Peepholes (Gers and Schmidhuber 2000), coupled gates f = 1 - i, bounds of sums and of c."""
+    h = h * masks.hidden
     pi, pf, po = peepholes(cell, w, c.shape[1])
     bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
     zx, zh, norms = x @ w["weight_ih"].T, h @ w["weight_hh"].T, []
@@ -226,7 +238,7 @@ def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Arr
     f = value(cell, "gate_activation", "sigmoid", zf, bound)
     if cell.get("coupled_gates"):
         f = 1 - i
-    free = f * c + i * g
+    free = f * c + i * (g * masks.candidate)
     new = np.clip(free, -cell_bound, cell_bound)
     zo = zo + po * new
     o = value(cell, "gate_activation", "sigmoid", zo, bound)
@@ -235,13 +247,17 @@ def lstm_step(cell: Cell, w: Weights, x: Array, h: Array, c: Array) -> tuple[Arr
         norms.append(normal(new))
         zc = w["ln_c_weight"] * norms[2][0] + w["ln_c_bias"]
     out = value(cell, "output_activation", "tanh", zc)
-    return o * out, new, (x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo, zc), norms)
+    zoned = masks.zoneout_cell * c + (1 - masks.zoneout_cell) * new
+    stash = (x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo, zc), norms, masks)
+    return o * out, zoned, stash
 
 
 def lstm_back(
     cell: Cell, w: Weights, stash: Any, dh: Array, dc: Array
 ) -> tuple[Array, Array, Array, Weights]:
-    x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo, zc), norms = stash
+    x, h, c, i, f, g, o, new, free, (zi, zf, zg, zo, zc), norms, masks = stash
+    dc_stays, dc = masks.zoneout_cell * dc, (1 - masks.zoneout_cell) * dc
+    candidate = g * masks.candidate
     pi, pf, po = peepholes(cell, w, c.shape[1])
     bound, cell_bound = cell.get("gate_clip", np.inf), cell.get("cell_clip", np.inf)
     out = value(cell, "output_activation", "tanh", zc)
@@ -250,13 +266,13 @@ def lstm_back(
     dnew = normal_back(dzc * w["ln_c_weight"], *norms[2]) if norms else dzc
     dc = dc + dnew + do * po
     dc = dc * (abs(free) < cell_bound)
-    dg = dc * i * slope(cell, "cell_activation", "tanh", zg, bound)
+    dg = dc * i * masks.candidate * slope(cell, "cell_activation", "tanh", zg, bound)
     df = dc * c * slope(cell, "gate_activation", "sigmoid", zf, bound)
-    through_i = dc * g
+    through_i = dc * candidate
     if cell.get("coupled_gates"):
-        df, through_i = 0 * df, dc * (g - c)
+        df, through_i = 0 * df, dc * (candidate - c)
     di = through_i * slope(cell, "gate_activation", "sigmoid", zi, bound)
-    dc_prev = dc * f + di * pi + df * pf
+    dc_prev = dc * f + di * pi + df * pf + dc_stays
     blocks, looked = [di, df, dg, do], [di * c, df * c, do * new]
     if cell.get("coupled_gates"):
         del blocks[1], looked[1]
@@ -272,7 +288,7 @@ def lstm_back(
     gradients |= {"weight_ih": dzx.T @ x, "weight_hh": dzh.T @ h}
     if cell.get("peephole"):
         gradients["peephole"] = np.concatenate(looked, axis=1).sum(axis=0)
-    return dzx @ w["weight_ih"], dzh @ w["weight_hh"], dc_prev, gradients
+    return dzx @ w["weight_ih"], dzh @ w["weight_hh"] * masks.hidden, dc_prev, gradients
 
 
 STEPS = {"lstm": lstm_step, "rnn": rnn_step, "gru": gru_step}
@@ -283,14 +299,23 @@ BACKS = {"lstm": lstm_back, "rnn": rnn_back, "gru": gru_back}
 
 
 def layer_forward(
-    cell: Cell, w: Weights, x: Array, n_active: Array, h0: Array, c0: Array
+    cell: Cell,
+    w: Weights,
+    x: Array,
+    n_active: Array,
+    h0: Array,
+    c0: Array,
+    masks: Masks | None = None,
 ) -> tuple[Array, Array, Array, list[Any]]:
     """One layer: y (R, H), h_n and c_n (N, H), and what the backward pass needs."""
     y, stashes = np.empty((len(x), h0.shape[1])), []
     h, c = h0.copy(), c0.copy()
+    drawn = masks or expectation(cell, len(h0), len(x), len(w["weight_ih"]) // cell.n_gates)
     for n, rows in steps(n_active):
-        m, c[:n], stash = STEPS[cell.kind](cell, w, x[rows], h[:n].copy(), c[:n].copy())
-        h[:n] = m @ w["weight_hr"].T if "weight_hr" in w else m
+        now = drawn.of_step(n, rows)
+        m, c[:n], stash = STEPS[cell.kind](cell, w, x[rows], h[:n].copy(), c[:n].copy(), now)
+        new = m @ w["weight_hr"].T if "weight_hr" in w else m
+        h[:n] = now.zoneout_hidden * h[:n] + (1 - now.zoneout_hidden) * new
         y[rows] = h[:n]
         stashes.append((stash, m))
     return y, h, c, stashes
@@ -305,8 +330,11 @@ def layer_backward(
     dh, dc = dh_n.copy(), dc_n.copy()
     for (n, rows), (stash, m) in reversed(list(zip(steps(n_active), stashes, strict=True))):
         whole = dh[:n] + dy[rows]
+        stays = stash[-1].zoneout_hidden
+        dh_stays, whole = stays * whole, (1 - stays) * whole
         dm = whole @ w["weight_hr"] if "weight_hr" in w else whole
         dx[rows], dh[:n], dc[:n], gradients = BACKS[cell.kind](cell, w, stash, dm, dc[:n])
+        dh[:n] += dh_stays
         if "weight_hr" in w:
             gradients["weight_hr"] = whole.T @ m
         for name, gradient in gradients.items():
@@ -321,11 +349,13 @@ def stack_forward(
     n_active: Array,
     h0: list[Array],
     c0: list[Array],
+    masks: list[Masks] | None = None,
 ) -> tuple[Array, list[Array], list[Array], list[Any]]:
     """Layers on top of each other."""
     h_n, c_n, stashes = [], [], []
     for level, w in enumerate(layers):
-        x, h, c, stash = layer_forward(cell, w, x, n_active, h0[level], c0[level])
+        drawn = masks[level] if masks else None
+        x, h, c, stash = layer_forward(cell, w, x, n_active, h0[level], c0[level], drawn)
         h_n.append(h)
         c_n.append(c)
         stashes.append(stash)

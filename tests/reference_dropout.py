@@ -1,4 +1,4 @@
-"""The masks of dropout in NumPy: a function of seed, epoch, sample, layer, step and unit.
+"""The masks of dropout between layers, in NumPy, and the random numbers that all masks are of.
 
 Salmon et al.: Parallel random numbers: as easy as 1, 2, 3 (2011), Philox4x32-10; Steele et al.:
 Fast splittable pseudorandom number generators (2014), the finaliser.

@@ -17,6 +17,7 @@ import reference
 import reference_cells
 from reference import Array
 from reference_cells import Cell, Weights
+from reference_masks import Masks
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ def reversal(n_active: Array) -> Array:
     return np.array(rows, np.intp)
 
 
-def layer_forward(cell: Cell, w: Weights, *args: Array) -> tuple[Array, Array, Array, Any]:
-    """One layer of any cell."""
+def layer_forward(cell: Cell, w: Weights, *args: Any) -> tuple[Array, Array, Array, Any]:
+    """One layer of any cell; the plain LSTM has no masks."""
     if cell == Cell("lstm"):
-        return reference.lstm_forward(reference.Weights(*w.values()), *args)
+        return reference.lstm_forward(reference.Weights(*w.values()), *args[:4])
     return reference_cells.layer_forward(cell, w, *args)
 
 
@@ -79,6 +80,7 @@ def stack_forward(
     n_active: Array,
     h0: list[Array],
     c0: list[Array],
+    masks: list[Masks] | None = None,
 ) -> tuple[Array, list[Array], list[Array], list[Any]]:
     """What the top level puts out (R, D H); states and stashes of every layer."""
     h_n, c_n, stashes = [], [], []
@@ -88,7 +90,8 @@ def stack_forward(
         below, outputs = x, []
         for k in range(first, first + n_directions):
             rows = x if k == first else x[back]
-            y, h, c, stash = layer_forward(cell, layers[k], rows, n_active, h0[k], c0[k])
+            drawn = [masks[k]] if masks else []
+            y, h, c, stash = layer_forward(cell, layers[k], rows, n_active, h0[k], c0[k], *drawn)
             outputs.append(y if k == first else y[back])
             h_n.append(h)
             c_n.append(c)

@@ -10,9 +10,10 @@ import numpy as np
 import reference
 import reference_stacks
 from cases import Case, Results
-from cell_cases import CELLS, NORMALISED, split_layers
+from cell_cases import CELLS, NORMALISED, numbers_of_samples, split_layers
 from reference import Array
 from reference_cells import Cell, Weights
+from reference_masks import Masks, draw_masks
 from reference_stacks import Connections
 
 from lstmcore import _core
@@ -42,6 +43,11 @@ class StackProblem:
     @property
     def n_sequences(self) -> int:
         return len(self.case.lengths)
+
+    @property
+    def samples(self) -> Array:
+        """Numbers of the sequences, by which masks know them."""
+        return numbers_of_samples(self.n_sequences)
 
     def split(self, flat: Array) -> list[Weights]:
         """The arrays of each layer in a flat vector: views."""
@@ -82,8 +88,21 @@ def draw(
     )
 
 
-def run_oracle(p: StackProblem, oracle: ModuleType = reference_stacks) -> Results:
-    """Forward and backward pass by the oracle, or by a mutant of it."""
+def masks_of(p: StackProblem, seed: int | None) -> list[Masks] | None:
+    """What the core draws for each layer, if there is a seed."""
+    if seed is None:
+        return None
+    sizes = p.connections.sizes(p.cell, p.case.input_size, p.case.hidden_sizes)
+    return [
+        draw_masks(p.cell, p.samples, p.n_active, layer, size, seed=seed)
+        for layer, (_, size) in enumerate(sizes)
+    ]
+
+
+def run_oracle(
+    p: StackProblem, oracle: ModuleType = reference_stacks, seed: int | None = None
+) -> Results:
+    """Forward and backward pass by the oracle, or by a mutant of it, with the masks of a seed."""
 
     def double(arrays: list[Array]) -> list[Array]:
         return [a.astype(np.float64) for a in arrays]
@@ -91,7 +110,7 @@ def run_oracle(p: StackProblem, oracle: ModuleType = reference_stacks) -> Result
     layers = p.split(p.parameters.astype(np.float64))
     x, dy = p.x.astype(np.float64), p.dy.astype(np.float64)
     y, h_n, c_n, stashes = oracle.stack_forward(
-        p.cell, p.connections, layers, x, p.n_active, double(p.h0), double(p.c0)
+        p.cell, p.connections, layers, x, p.n_active, double(p.h0), double(p.c0), masks_of(p, seed)
     )
     dx, dh0, dc0, gradients = oracle.stack_backward(
         p.cell, p.connections, layers, stashes, p.n_active, dy, double(p.dh_n), double(p.dc_n)
@@ -109,16 +128,30 @@ def stack_of(p: StackProblem, isa: str = "") -> Any:
     return stack
 
 
-def forward(p: StackProblem, stack: Any, *, keep: bool, n_threads: int = 1) -> Any:
+def forward(
+    p: StackProblem, stack: Any, *, keep: bool, n_threads: int = 1, seed: int | None = None
+) -> Any:
     """The core's forward pass: y, h_n, c_n and what the backward pass needs."""
     c0 = p.c0 if p.cell.has_c else None
-    return stack.forward(p.x, p.n_active, p.n_sequences, p.h0, c0, n_threads=n_threads, keep=keep)
+    return stack.forward(
+        p.x,
+        p.n_active,
+        p.n_sequences,
+        p.h0,
+        c0,
+        n_threads=n_threads,
+        keep=keep,
+        seed=seed,
+        samples=None if seed is None else p.samples,
+    )
 
 
-def run_core(p: StackProblem, isa: str = "", n_threads: int = 1) -> Results:
+def run_core(
+    p: StackProblem, isa: str = "", n_threads: int = 1, seed: int | None = None
+) -> Results:
     """Forward and backward pass by the library."""
     stack = stack_of(p, isa)
-    *outputs, cache = forward(p, stack, keep=True, n_threads=n_threads)
+    *outputs, cache = forward(p, stack, keep=True, n_threads=n_threads, seed=seed)
     dc_n = p.dc_n if p.cell.has_c else None
     *inputs, gradient = stack.backward(cache, p.dy, p.dh_n, dc_n, need_dx=True, n_threads=n_threads)
     return collect(p, outputs, inputs, p.split(gradient))

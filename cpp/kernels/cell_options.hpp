@@ -50,6 +50,7 @@ struct CellOptions {
   const Scalar* peepholes;  // [block][n][B] of i, f, o, without f where it is coupled; or null
   Scalar gate_clip;         // bound of what goes into activations; may be infinite
   Scalar cell_clip;         // bound of c; may be infinite
+  Scalar zoneout_cell;      // the probability that a unit of c stays what it was
   Activation<Scalar> gate, cell, output;
   bool has_plain_activations;  // whether they are sigmoid, tanh, tanh
   bool has_gate_clip;

@@ -57,6 +57,11 @@ struct CellForward {
   Scalar* normed;  // [block][row][kNormed][B], with layer normalisation for BPTT
   Index normed_block_stride;
   Scalar* deviations;  // (rows, 3): 1 / those of both products and of c
+  // Masks of training, [block][row][B], or null: what multiplies the candidate; 1 where c_t stays
+  // what it was, else 0.
+  const Scalar* candidate_mask;
+  const Scalar* cell_zoneout;
+  Index mask_block_stride;
 };
 
 // One time step of BPTT up to the pre-activations: the gates in the stash are overwritten by the
@@ -87,6 +92,11 @@ struct CellBackward {
   Scalar* normed;  // as in CellForward
   Index normed_block_stride;
   const Scalar* deviations;
+  // Masks of training, [block][row][B], or null: what multiplies the candidate; 1 where c_t stays
+  // what it was, else 0.
+  const Scalar* candidate_mask;
+  const Scalar* cell_zoneout;
+  Index mask_block_stride;
 };
 
 // C (rows, outputs) = start + A panels, k running over n_k_blocks blocks of k_block columns of A.

@@ -2,6 +2,7 @@
 #include "kernels/vec_avx2.hpp"
 #include "kernels/activations.inc"
 #include "kernels/activations_more.inc"
+#include "kernels/cell_masks.inc"
 #include "kernels/cell_tile.inc"
 #include "kernels/cells/gru.inc"
 #include "kernels/cells/gru_reset_before.inc"

@@ -35,6 +35,29 @@ constexpr NamedActivation kActivations[] = {
     {"softplus", ActivationKind::kSoftplus},
 };
 
+void require_rate(const char* name, double rate) {
+  if (rate >= 0 && rate < 1) return;
+  throw std::invalid_argument(std::string(name) + " is " + std::to_string(rate) +
+                              ", expected at least 0 and less than 1");
+}
+
+void check_masks(const CellSpec& cell) {
+  require_rate("recurrent_dropout", cell.recurrent_dropout);
+  require_rate("hidden_dropout", cell.hidden_dropout);
+  require_rate("zoneout_hidden", cell.zoneout_hidden);
+  require_rate("zoneout_cell", cell.zoneout_cell);
+  if (cell.recurrent_dropout > 0 && cell.kind == CellKind::kRnn) {
+    throw std::invalid_argument("recurrent_dropout drops the candidate, which an RNN doesn't have");
+  }
+  if (cell.zoneout_cell > 0 && cell.kind != CellKind::kLstm) {
+    throw std::invalid_argument("zoneout_cell is an option of an LSTM");
+  }
+  if (cell.zoneout_cell > 0 && (cell.peephole || cell.layer_norm || cell.cell_clip < kUnbounded)) {
+    throw std::invalid_argument(
+        "zoneout_cell can't be combined with peephole, layer_norm or cell_clip");
+  }
+}
+
 void require_bound(const char* name, double bound) {
   if (bound > 0) return;
   throw std::invalid_argument(std::string(name) + " is " + std::to_string(bound) +
@@ -83,6 +106,7 @@ ActivationKind activation_kind_from_name(std::string_view name) {
 }
 
 void check_cell(const CellSpec& cell) {
+  check_masks(cell);
   if (cell.proj_size < 0) {
     throw std::invalid_argument("proj_size is " + std::to_string(cell.proj_size) +
                                 ", expected at least 0");
@@ -130,6 +154,7 @@ CellOptions<Scalar> options_of(const CellSpec& cell, const KernelTable<Scalar>& 
   CellOptions<Scalar> options{};
   options.gate_clip = static_cast<Scalar>(cell.gate_clip);
   options.cell_clip = static_cast<Scalar>(cell.cell_clip);
+  options.zoneout_cell = static_cast<Scalar>(cell.zoneout_cell);
   options.gate = activation_of(cell.gate_activation, cell.gate_clip, kernels);
   const ActivationSpec relu{ActivationKind::kRelu};
   options.cell = activation_of(cell.relu ? relu : cell.cell_activation, cell.gate_clip, kernels);

@@ -36,6 +36,11 @@ struct CellSpec {
   ActivationSpec output_activation{ActivationKind::kTanh};   // LSTM: of c on its way to h
   Index proj_size = 0;  // LSTM: width P of h = W_hr (o tanh c), or 0 where h is o tanh(c) itself
 
+  double hidden_dropout = 0;     // rate of dropout of h_{t-1} in the product with W_hh
+  double zoneout_hidden = 0;     // probability that a unit of h_t stays what it was
+  double zoneout_cell = 0;       // LSTM: the same of c_t
+  double recurrent_dropout = 0;  // LSTM, GRU: rate of dropout of the candidate
+
   // Whether there is a state c beside h.
   bool has_cell_state() const noexcept { return kind == CellKind::kLstm; }
   // Whether h_{t-1} reaches h_t past the weights, and so does its gradient.
@@ -53,10 +58,16 @@ struct CellSpec {
            cell_activation.kind == ActivationKind::kTanh &&
            output_activation.kind == ActivationKind::kTanh;
   }
-  // Whether it is more than the plain cell.
+  // Whether training draws masks for it: for each step, or for a whole sequence.
+  bool has_step_masks() const noexcept {
+    return zoneout_hidden > 0 || zoneout_cell > 0 || recurrent_dropout > 0;
+  }
+  bool has_masks() const noexcept { return hidden_dropout > 0 || has_step_masks(); }
+  // Whether its kernel does more than that of the plain cell.
   bool is_variant() const noexcept {
     return peephole || coupled_gates || layer_norm || gate_clip < kUnbounded ||
-           cell_clip < kUnbounded || !has_plain_activations();
+           cell_clip < kUnbounded || recurrent_dropout > 0 || zoneout_cell > 0 ||
+           !has_plain_activations();
   }
   // Width of h, which is what the layer puts out and what W_hh multiplies.
   Index output_size(Index hidden_size) const noexcept {

@@ -14,7 +14,8 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
   const Index Hp = padded_hidden_size();
   const Index Pp = padded_output_size();
   // Where a row of this step stands in what keeps all rows, or the running ones alone.
-  const Index row = w.keeps_history ? batch.offset(t) + n_begin : n_begin;
+  const Index of_batch = batch.offset(t) + n_begin;
+  const Index row = w.keeps_history ? of_batch : n_begin;
   const Index n_rows = w.keeps_history ? batch.n_rows() : batch.n_sequences();
   const Index here = batch.history_row(t) + n_begin;
   const Index previous = batch.previous_history_row(t) + n_begin;
@@ -22,11 +23,16 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
   step.rows = std::min(n_end, batch.n_active(t)) - n_begin;
   step.block_end = n_blocks_;
   groups_[group].set_weights(step);
+  const bool last = group + 1 == groups_.size();
   step.h_prev = projection_ ? nullptr : w.h.data() + previous * Hp;
   step.h_stride = Hp;
-  step.recurrent = multiplies_reset(group) ? w.reset.data() + row * Hp : w.h.data() + previous * Pp;
+  if (multiplies_reset(group)) {
+    step.recurrent = w.reset.data() + row * Hp;
+  } else {
+    step.recurrent = drops_hidden(w) ? w.masked.data() + of_batch * Pp : w.h.data() + previous * Pp;
+  }
+  if (!last) step.h_prev = step.recurrent;  // what the reset gate acts on
   step.recurrent_stride = Pp;
-  const bool last = group + 1 == groups_.size();
   step.h = !last         ? w.reset.data() + row * Hp
            : projection_ ? w.m.data() + row * Hp
                          : w.h.data() + here * Hp;
@@ -51,6 +57,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
   }
   if (w.keeps_history && norm_) norm_->set_memory(step, w.norm, row, n_rows);
   step.options = &options_;
+  set_masks(batch, w, of_batch, step);
   return step;
 }
 
@@ -59,6 +66,7 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<c
                                      LayerWorkspace<Scalar>& w, Index n_begin,
                                      Index n_end) const noexcept {
   for (Index t = 0; t < batch.n_steps() && batch.n_active(t) > n_begin; ++t) {
+    if (drops_hidden(w)) mask_hidden(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
     for (std::size_t group = 0; group < groups_.size(); ++group) {
       CellForward<Scalar> step = forward_step(batch, w, group, t, n_begin, n_end);
       step.x = x.at(batch, t) + n_begin * x.stride;
@@ -67,6 +75,7 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<c
       if (norm_) groups_[group].functions().finish_rows(step);
     }
     if (projection_) project(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
+    if (zones_out()) zone_out(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
   }
 }
 
@@ -80,6 +89,7 @@ void RecurrentLayer<Scalar>::step(const PackedBatch& batch, const Scalar* x,
   step.block_begin = block_begin;
   step.block_end = block_end;
   groups_.front().forward(step, descending);
+  if (zones_out()) zone_out(batch, w, 0, 0, batch.n_sequences(), block_begin, block_end);
 }
 
 template <class Scalar>
@@ -124,6 +134,11 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
       });
     }
     for (Index t = t_begin; t < t_end; ++t) {
+      if (drops_hidden(w)) {
+        workers.each_range(n_output_blocks_, 4, [&](Index begin, Index end) {
+          mask_hidden(batch, w, t, 0, batch.n_sequences(), begin, end);
+        });
+      }
       for (std::size_t group = 0; group < groups_.size(); ++group) {
         CellForward<Scalar> step = forward_step(batch, w, group, t, 0, batch.n_sequences());
         step.start =
@@ -148,6 +163,11 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
                              project(batch, w, t, 0, batch.n_sequences(), begin, end);
                            });
       }
+      if (zones_out()) {
+        workers.each_range(n_output_blocks_, 4, [&](Index begin, Index end) {
+          zone_out(batch, w, t, 0, batch.n_sequences(), begin, end);
+        });
+      }
     }
     t_begin = t_end;
   }
@@ -169,9 +189,14 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   if (projection_) {
     step.dh = w.dm.data() + n_begin * Hp;
   } else {
-    step.dy = dy.data == nullptr ? nullptr : dy.at(batch, t) + n_begin * Hp;
+    const bool has_dy = dy.data != nullptr && !gathers(w);
+    step.dy = has_dy ? dy.at(batch, t) + n_begin * Hp : nullptr;
     step.dh = w.dh.data() + n_begin * Hp;
     step.h_prev = w.h.data() + previous * Hp;
+  }
+  if (group + 1 < groups_.size() && drops_hidden(w)) {
+    step.h_prev = w.masked.data() + row * Hp;
+    step.dh = w.dmasked.data() + n_begin * Hp;
   }
   step.gates = w.groups[group].gates.data() + row * width;
   step.gates_block_stride = R * width;
@@ -193,6 +218,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   }
   if (norm_) norm_->set_memory(step, w.norm, row, R);
   step.options = &options_;
+  set_masks(batch, w, row, step);
   return step;
 }
 
@@ -205,23 +231,6 @@ void RecurrentLayer<Scalar>::project(const PackedBatch& batch, LayerWorkspace<Sc
   projection_->forward(w.m.data() + row * padded_hidden_size(),
                        w.h.data() + (batch.history_row(t) + n_begin) * padded_output_size(),
                        std::min(n_end, batch.n_active(t)) - n_begin, block_begin, block_end);
-}
-
-template <class Scalar>
-void RecurrentLayer<Scalar>::gather_gradient(const PackedBatch& batch,
-                                             const BatchRows<const Scalar>& dy,
-                                             LayerWorkspace<Scalar>& w, Index t, Index n_begin,
-                                             Index n_end, Index block_begin,
-                                             Index block_end) const noexcept {
-  const Index Pp = padded_output_size();
-  for (Index n = n_begin; n < std::min(n_end, batch.n_active(t)); ++n) {
-    const Scalar* dh = w.dh.data() + n * Pp;
-    const Scalar* from_above = dy.data == nullptr ? nullptr : dy.at(batch, t) + n * Pp;
-    Scalar* whole = w.dwhole.data() + (batch.offset(t) + n) * Pp;
-    for (Index j = block_begin * B; j < block_end * B; ++j) {
-      whole[j] = from_above == nullptr ? dh[j] : dh[j] + from_above[j];
-    }
-  }
 }
 
 template <class Scalar>
@@ -240,9 +249,15 @@ void RecurrentLayer<Scalar>::hidden_gradient(const PackedBatch& batch, LayerWork
                                              Index block_begin, Index block_end) const noexcept {
   const Index rows = std::min(n_end, batch.n_active(t)) - n_begin;
   const bool reset = multiplies_reset(group);
-  Scalar* to = (reset ? w.dreset : w.dh).data() + n_begin * padded_output_size();
+  const bool masked = !reset && drops_hidden(w);
+  const bool adds = masked ? groups_.size() > 1 : !reset && cell_.carries_hidden();
+  Scalar* to = (reset    ? w.dreset
+                : masked ? w.dmasked
+                         : w.dh)
+                   .data() +
+               n_begin * padded_output_size();
   groups_[group].hidden_gradient(w.groups[group], batch.n_rows(), batch.offset(t) + n_begin, rows,
-                                 block_begin, block_end, !reset && cell_.carries_hidden(), to);
+                                 block_begin, block_end, adds, to);
 }
 
 template <class Scalar>
@@ -271,16 +286,15 @@ void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps,
   if (n_begin >= n_end) return;
   for (Index t = std::min(steps.end, batch.length(n_begin)) - 1; t >= steps.begin; --t) {
     Index rows = 0;
-    if (projection_) {
-      gather_gradient(batch, dy, w, t, n_begin, n_end, 0, n_output_blocks_);
-      project_back(batch, w, t, n_begin, n_end, 0, n_blocks_);
-    }
+    if (gathers(w)) gather_gradient(batch, dy, w, t, n_begin, n_end, 0, n_output_blocks_);
+    if (projection_) project_back(batch, w, t, n_begin, n_end, 0, n_blocks_);
     for (std::size_t group = groups_.size(); group-- > 0;) {
       const CellBackward<Scalar> step = backward_step(batch, dy, w, group, t, n_begin, n_end);
       groups_[group].functions().backward(step);
       hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_output_blocks_);
       rows = step.rows;
     }
+    if (finishes(w)) finish_gradient(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
     if (dx.data == nullptr) continue;
     input_gradient(batch, w, batch.offset(t) + n_begin, rows,
                    dx.at(batch, t) + n_begin * dx.stride);
@@ -309,7 +323,10 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
     if (projection_) {
       // What is multiplied back is not what the cells need: all of it before any of them goes on.
       workers.each_range(n_output_blocks_, grain, [&](Index begin, Index end) {
-        if (task > 0) hidden_gradient(batch, w, 0, step_of(task - 1), 0, N, begin, end);
+        if (task > 0) {
+          hidden_gradient(batch, w, 0, step_of(task - 1), 0, N, begin, end);
+          if (finishes(w)) finish_gradient(batch, w, step_of(task - 1), 0, N, begin, end);
+        }
         if (task < n_tasks) gather_gradient(batch, dy, w, step_of(task), 0, N, begin, end);
       });
       if (task == n_tasks) break;
@@ -319,8 +336,17 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
         project_back(batch, w, step_of(task), 0, N, begin, end);
       } else if (task > 0) {
         hidden_gradient(batch, w, group_of(task - 1), step_of(task - 1), 0, N, begin, end);
+        const bool ends_step = group_of(task - 1) == 0;
+        if (ends_step && finishes(w)) {
+          finish_gradient(batch, w, step_of(task - 1), 0, N, begin, end);
+        }
       }
-      if (task == n_tasks || norm_) return;
+      if (task == n_tasks) return;
+      const bool begins_step = group_of(task) + 1 == groups_.size();
+      if (begins_step && gathers(w) && !projection_) {
+        gather_gradient(batch, dy, w, step_of(task), 0, N, begin, end);
+      }
+      if (norm_) return;
       CellBackward<Scalar> step = backward_step(batch, dy, w, group_of(task), step_of(task), 0, N);
       step.block_begin = begin;
       step.block_end = end;

@@ -5,43 +5,18 @@
 #include <optional>
 #include <vector>
 
-#include "base/aligned_buffer.hpp"
 #include "base/parallel.hpp"
 #include "kernels/kernel_table.hpp"
 #include "layers/cell_spec.hpp"
+#include "layers/dropout.hpp"
 #include "layers/gate_group.hpp"
 #include "layers/gradient_norms.hpp"
 #include "layers/layer_norm.hpp"
+#include "layers/layer_workspace.hpp"
 #include "layers/packed_batch.hpp"
 #include "layers/projection.hpp"
 
 namespace lstmcore {
-
-// What a batch leaves in memory. N sequences, R rows, Hb blocks of B hidden units, Hp = Hb B, Pp
-// the padded width of h: Hp where there is no projection. What a cell has no use for stays empty.
-template <class Scalar>
-struct LayerWorkspace {
-  AlignedBuffer<Scalar> h;  // (N + R, Pp) history: initial states, then every h_t
-  AlignedBuffer<Scalar> c;  // [Hb][N + R][B] history; in inference [Hb][N][B], the running state
-  AlignedBuffer<Scalar> tanh_c;  // [Hb][R][B]
-  AlignedBuffer<Scalar> reset;   // (R, Hp) r h_{t-1}; in inference (N, Hp)
-  AlignedBuffer<Scalar> m;       // (R, Hp) what a projection multiplies; in inference (N, Hp)
-  AlignedBuffer<Scalar> dh;      // (N, Pp) gradient of h_n, in the end of h_0
-  AlignedBuffer<Scalar> dc;      // [Hb][N][B] gradient of c_n, in the end of c_0
-  AlignedBuffer<Scalar> dreset;  // (N, Hp) gradient of r h_{t-1}
-  AlignedBuffer<Scalar> dwhole;  // (R, Pp) of a projection: whole gradient of every h_t
-  AlignedBuffer<Scalar> dm;      // (N, Hp) gradient of m_t
-  std::vector<GroupWorkspace<Scalar>> groups;
-  NormWorkspace<Scalar> norm;
-  bool keeps_history = false;  // whether there is what BPTT needs
-};
-
-// The gradient of the parameters of a layer, in the making: gradient panels of each group, then
-// those of the peepholes, the projection and layer normalisation, where there are some.
-template <class Scalar>
-struct LayerGradients {
-  std::vector<AlignedBuffer<Scalar>> panels;
-};
 
 template <class Scalar>
 class RecurrentLayer {
@@ -68,8 +43,11 @@ class RecurrentLayer {
   void reserve_panels();
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
-  // Memory for a batch; `keep` for BPTT.
-  void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep) const;
+  // Memory for a batch; `keep` for BPTT, `masks` where they are drawn.
+  void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep, bool masks) const;
+  // The masks of the sequences [n_begin, n_end) in this layer, which has a number of its own.
+  void draw_masks(const PackedBatch& batch, const Dropout& dropout, Index number,
+                  LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
   void reserve_gradients(LayerWorkspace<Scalar>& w, const PackedBatch& batch) const;
   // Room for the panels of that many blocks: n_blocks for accumulate_gradients, kBlocksAtOnce for
   // each thread for add_gradients.
@@ -165,7 +143,8 @@ class RecurrentLayer {
   }
   static Index blocks_worth_a_thread(Index multiply_adds) noexcept;
   // A step of the projection and back, for blocks of h or, back, of cells; the first is a multiple
-  // of 4. In between, the whole gradient of h_t, from above and from t + 1.
+  // of 4. In between, the whole gradient of h_t, from above and from t + 1, as far as it reaches
+  // the cell; where nothing stands around a cell, it gathers that itself.
   void project(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
                Index n_end, Index block_begin, Index block_end) const noexcept;
   void gather_gradient(const PackedBatch& batch, const BatchRows<const Scalar>& dy,
@@ -173,6 +152,35 @@ class RecurrentLayer {
                        Index block_begin, Index block_end) const noexcept;
   void project_back(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
                     Index n_end, Index block_begin, Index block_end) const noexcept;
+  void reserve_masks(LayerWorkspace<Scalar>& w, const PackedBatch& batch) const;
+  // What masks put around a cell, for blocks of h: what W_hh multiplies in the place of h_{t-1};
+  // zoneout of h_t; and back, from the gradient of what W_hh multiplied to that of h_{t-1}.
+  void mask_hidden(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
+                   Index n_end, Index block_begin, Index block_end) const noexcept;
+  void zone_out(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
+                Index n_end, Index block_begin, Index block_end) const noexcept;
+  void finish_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w, Index t, Index n_begin,
+                       Index n_end, Index block_begin, Index block_end) const noexcept;
+  bool drops_hidden(const LayerWorkspace<Scalar>& w) const noexcept {
+    return w.masks.drawn && cell_.hidden_dropout > 0;
+  }
+  bool zones_out() const noexcept { return cell_.zoneout_hidden > 0; }
+  // Whether gather_gradient and finish_gradient are called.
+  bool gathers(const LayerWorkspace<Scalar>& w) const noexcept {
+    return projection_ || zones_out() || (drops_hidden(w) && groups_.size() > 1);
+  }
+  bool finishes(const LayerWorkspace<Scalar>& w) const noexcept {
+    return zones_out() || drops_hidden(w);
+  }
+  // The masks that the cell itself reads, from a row of the batch on.
+  template <class Step>
+  void set_masks(const PackedBatch& batch, const LayerWorkspace<Scalar>& w, Index row,
+                 Step& step) const noexcept {
+    if (!w.masks.drawn) return;
+    step.mask_block_stride = batch.n_rows() * B;
+    if (cell_.recurrent_dropout > 0) step.candidate_mask = w.masks.candidate.data() + row * B;
+    if (cell_.zoneout_cell > 0) step.cell_zoneout = w.masks.zoneout_cell.data() + row * B;
+  }
   // The gradient of what W_hh of a group multiplied at step t, for the blocks of it [block_begin,
   // block_end), the first a multiple of 4; dx of rows.
   void hidden_gradient(const PackedBatch& batch, LayerWorkspace<Scalar>& w, std::size_t group,

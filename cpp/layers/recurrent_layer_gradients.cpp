@@ -25,8 +25,10 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
   const auto add = [&](Index row, Index rows, const Index* x_rows, const Index* previous) {
     const GatheredRows<Scalar> inputs{x_rows == nullptr ? x.data + row * x.stride : x.data,
                                       x.stride, x_rows};
-    const GatheredRows<Scalar> hidden{previous == nullptr ? w.h.data() + row * Pp : w.h.data(), Pp,
-                                      previous};
+    const bool contiguous = previous == nullptr || drops_hidden(w);
+    const Scalar* recurrent = drops_hidden(w) ? w.masked.data() : w.h.data();
+    const GatheredRows<Scalar> hidden{contiguous ? recurrent + row * Pp : recurrent, Pp,
+                                      contiguous ? nullptr : previous};
     const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
     for (std::size_t group = 0; group < groups_.size(); ++group) {
       groups_[group].accumulate_gradients(

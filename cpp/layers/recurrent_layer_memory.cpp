@@ -59,12 +59,30 @@ void RecurrentLayer<Scalar>::pack(const Scalar* parameters, Workers& workers) no
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
-                                     bool keep) const {
+void RecurrentLayer<Scalar>::reserve_masks(LayerWorkspace<Scalar>& w,
+                                           const PackedBatch& batch) const {
+  LayerMasks<Scalar>& masks = w.masks;
+  const Index Pp = padded_output_size();
+  const Index cells = checked_product(batch.n_rows(), padded_hidden_size());
+  const Index outputs = checked_product(batch.n_rows(), Pp);
+  if (cell_.hidden_dropout > 0) {
+    masks.hidden.reserve(checked_product(batch.n_sequences(), Pp));
+    w.masked.reserve(outputs);
+  }
+  if (cell_.recurrent_dropout > 0) masks.candidate.reserve(cells);
+  if (cell_.zoneout_hidden > 0) masks.zoneout_hidden.reserve(outputs);
+  if (cell_.zoneout_cell > 0) masks.zoneout_cell.reserve(cells);
+}
+
+template <class Scalar>
+void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
+                                     bool masks) const {
   const Index Hp = padded_hidden_size();
   const Index history = batch.n_history_rows();
   const Index kept_rows = keep ? batch.n_rows() : batch.n_sequences();
   w.keeps_history = keep;
+  w.masks.drawn = masks && cell_.has_masks();
+  if (w.masks.drawn) reserve_masks(w, batch);
   w.h.reserve(checked_product(history, padded_output_size()));
   if (cell_.has_cell_state()) {
     w.c.reserve(checked_product(keep ? history : batch.n_sequences(), Hp));
@@ -86,7 +104,10 @@ template <class Scalar>
 void RecurrentLayer<Scalar>::reserve_gradients(LayerWorkspace<Scalar>& w,
                                                const PackedBatch& batch) const {
   const Index states = checked_product(batch.n_sequences(), padded_hidden_size());
-  w.dh.reserve(checked_product(batch.n_sequences(), padded_output_size()));
+  const Index hidden = checked_product(batch.n_sequences(), padded_output_size());
+  w.dh.reserve(hidden);
+  if (cell_.hidden_dropout > 0) w.dmasked.reserve(hidden);
+  if (cell_.zoneout_hidden > 0) w.dcarried.reserve(hidden);
   if (cell_.has_cell_state()) w.dc.reserve(states);
   if (groups_.size() > 1) w.dreset.reserve(states);
   if (projection_) {

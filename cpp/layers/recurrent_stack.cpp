@@ -125,8 +125,10 @@ void RecurrentStack<Scalar>::forward_apart(const PackedBatch& batch,
     prepare(level, batch, x, dropout, w, n_begin, n_end);
     for (Index direction = 0; direction < spec_.n_directions(); ++direction) {
       const Index l = layer_of(level, direction);
-      layer(l).forward(batch, input(level, direction, batch, x, dropout, w),
-                       w.layers[static_cast<std::size_t>(l)], n_begin, n_end);
+      auto& memory = w.layers[static_cast<std::size_t>(l)];
+      layer(l).draw_masks(batch, dropout, l, memory, n_begin, n_end);
+      layer(l).forward(batch, input(level, direction, batch, x, dropout, w), memory, n_begin,
+                       n_end);
     }
     assemble(level, batch, x, w, n_begin, n_end);
   }
@@ -162,6 +164,11 @@ void RecurrentStack<Scalar>::forward_together(const PackedBatch& batch,
   for (Index level = 0; level < n_levels(); ++level) {
     each_run(batch, workers, [&](Index n_begin, Index n_end) {
       prepare(level, batch, x, dropout, w, n_begin, n_end);
+      for (Index direction = 0; direction < spec_.n_directions(); ++direction) {
+        const Index l = layer_of(level, direction);
+        layer(l).draw_masks(batch, dropout, l, w.layers[static_cast<std::size_t>(l)], n_begin,
+                            n_end);
+      }
     });
     const auto input_of = [&](Index direction) {
       return input(level, direction, batch, x, dropout, w);

@@ -10,7 +10,9 @@ void RecurrentStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatc
                                      const Dropout& dropout) const {
   w.layers.resize(layers_.size());
   w.levels.resize(spec_.hidden_sizes.size());
-  for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve(w.layers[l], batch, keep);
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].reserve(w.layers[l], batch, keep, dropout.draws());
+  }
   for (Index level = 0; level < n_levels(); ++level) {
     LevelWorkspace<Scalar>& memory = w.levels[static_cast<std::size_t>(level)];
     const Index width = level == 0 ? input_size() : padded_output_size(level - 1);

@@ -59,8 +59,9 @@ def from_keras(layers: Any, *, n_jobs: int | None = None) -> RecurrentLayer[Any]
     ----------
     layers : keras.layers.LSTM, GRU, SimpleRNN, Bidirectional of one of these, or list of them
         Built, so that they have weights. Of a list, each takes what the one before puts out, and
-        all have as many units. ``dropout``, ``return_sequences``, ``stateful`` and the like are
-        left out: a layer here always returns all outputs and the state.
+        all have as many units. Their ``recurrent_dropout``, of h where the recurrent weights
+        multiply it, is ``hidden_dropout`` here. ``dropout``, ``return_sequences``, ``stateful`` and
+        the like are left out: a layer here always returns all outputs and the state.
     n_jobs : int or None, default=None
         Threads of the layer.
 
@@ -211,6 +212,8 @@ def _cell_of(layer: Any, name: str, *, backward: bool) -> tuple[str, dict[str, A
             raise NotImplementedError(
                 f"{name} has {key}={config[key]!r}: a layer here has {value!r}."
             )
+    if config.get("recurrent_dropout"):
+        options["hidden_dropout"] = config["recurrent_dropout"]
     return cells[0], options
 
 

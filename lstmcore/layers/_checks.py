@@ -39,3 +39,15 @@ def checked_bool(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
+
+
+def checked_seed(seed: Any) -> int | None:
+    """Return a seed of masks as an int, or None."""
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed must be an integer or None, got {seed!r}.")
+    number = int(seed)
+    if not 0 <= number < 2**64:
+        raise ValueError(f"seed must be from 0 to 2**64 - 1, got {seed}.")
+    return number

@@ -53,6 +53,15 @@ class GRU(RecurrentLayer[Array]):
         What the sums of r and z pass through; see `LSTM`.
     cell_activation : str or tuple, default="tanh"
         What the sum of n passes through.
+    recurrent_dropout : float, default=0.0
+        Rate in [0, 1) of dropout of the candidate at each step (Semeniuta et al. 2016), in
+        `forward` with a seed. What a state has is never dropped.
+    hidden_dropout : float, default=0.0
+        Rate of dropout of h where W_hh multiplies it, of the same units at all steps of a sequence
+        (Gal and Ghahramani 2016), in `forward` with a seed.
+    zoneout_hidden : float, default=0.0
+        Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
+        in `forward` with a seed. Otherwise the expectation of that is computed.
     dtype : {"float32", "float64"}, default="float32"
         Precision of all numbers. Arrays of other dtypes are converted.
     n_jobs : int or None, default=None
@@ -68,6 +77,19 @@ class GRU(RecurrentLayer[Array]):
         Live views: ``weight_ih_l0`` (3H, I), ``weight_hh_l0`` (3H, H), ``bias_l0`` (3H), with
         ``reset_after`` also ``bias_hn_l0`` (H), and so on; with ``bidirectional`` also
         ``weight_ih_l0_reverse`` and so on.
+
+    Notes
+    -----
+    With masks m and s of each step, d of a sequence, where m and d are 0 or 1 / (1 - rate) and s is
+    0 or 1::
+
+        h = (1 - z) * (m * n) + z * h                   recurrent_dropout
+        W_hh (d * h) in the place of W_hh h             hidden_dropout
+        h = s * h_before + (1 - s) * h                  zoneout_hidden
+
+    A mask is a function of ``seed``, the place of a sequence in ``x``, the layer, the direction,
+    the step and the unit, never of the batch or of threads. Without masks m and d are 1 and s is
+    its probability.
 
     Examples
     --------
@@ -98,6 +120,9 @@ class GRU(RecurrentLayer[Array]):
         gate_clip: float | None = None,
         gate_activation: Any = "sigmoid",
         cell_activation: Any = "tanh",
+        recurrent_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        zoneout_hidden: float = 0.0,
         dtype: str = "float32",
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -106,6 +131,9 @@ class GRU(RecurrentLayer[Array]):
         self.gate_clip = gate_clip
         self.gate_activation = gate_activation
         self.cell_activation = cell_activation
+        self.recurrent_dropout = recurrent_dropout
+        self.hidden_dropout = hidden_dropout
+        self.zoneout_hidden = zoneout_hidden
         check_layer_options(self, GRU_OPTIONS)
         super().__init__(
             input_size,

@@ -84,6 +84,17 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
     proj_size : int, default=0
         Width P < H of a projection (Sak et al. 2014), or 0 for none. With it y and h have P
         features, c keeps H: memory cells cost less, as W_hh has but P columns.
+    recurrent_dropout : float, default=0.0
+        Rate in [0, 1) of dropout of the candidate at each step (Semeniuta et al. 2016), in
+        `forward` with a seed. What a state has is never dropped.
+    hidden_dropout : float, default=0.0
+        Rate of dropout of h where W_hh multiplies it, of the same units at all steps of a sequence
+        (Gal and Ghahramani 2016), in `forward` with a seed.
+    zoneout_hidden : float, default=0.0
+        Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
+        in `forward` with a seed. Otherwise the expectation of that is computed.
+    zoneout_cell : float, default=0.0
+        The same of c. Not to be combined with ``peephole``, ``layer_norm`` or ``cell_clip``.
 
     Attributes
     ----------
@@ -95,6 +106,19 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         ``ln_ih_weight_l0`` (4H), ``ln_hh_weight_l0`` (4H), ``ln_c_weight_l0`` (H) and
         ``ln_c_bias_l0`` (H). With ``bidirectional`` each has a second one:
         ``weight_ih_l0_reverse`` and so on.
+
+    Notes
+    -----
+    With masks m and s of each step, d of a sequence, where m and d are 0 or 1 / (1 - rate) and s is
+    0 or 1::
+
+        c = f * c + i * (m * g)                         recurrent_dropout
+        W_hh (d * h) in the place of W_hh h             hidden_dropout
+        h = s * h_before + (1 - s) * h                  zoneout_hidden, and c likewise
+
+    A mask is a function of ``seed``, the place of a sequence in ``x``, the layer, the direction,
+    the step and the unit, never of the batch or of threads. Without masks m and d are 1 and s is
+    its probability. h is made of c as it is before zoneout.
 
     Examples
     --------
@@ -146,6 +170,10 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         cell_activation: Any = "tanh",
         output_activation: Any = "tanh",
         proj_size: int = 0,
+        recurrent_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        zoneout_hidden: float = 0.0,
+        zoneout_cell: float = 0.0,
     ) -> None:
         self.peephole = peephole
         self.coupled_gates = coupled_gates
@@ -156,6 +184,10 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         self.cell_activation = cell_activation
         self.output_activation = output_activation
         self.proj_size = proj_size
+        self.recurrent_dropout = recurrent_dropout
+        self.hidden_dropout = hidden_dropout
+        self.zoneout_hidden = zoneout_hidden
+        self.zoneout_cell = zoneout_cell
         check_layer_options(self, LSTM_OPTIONS)
         if proj_size and proj_size >= checked_size(hidden_size, "hidden_size"):
             raise ValueError(

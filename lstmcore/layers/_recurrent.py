@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,14 @@ from lstmcore._files import Savable
 from lstmcore._initializers import draw_seed, initial_parameters
 from lstmcore._live_parameters import LiveParameters, named_views
 from lstmcore._threads import resolve_threads
-from lstmcore._user_batch import UserBatch, checked_part, checked_state
-from lstmcore.layers._checks import checked_bool, checked_dtype, checked_number, checked_size
+from lstmcore._user_batch import UserBatch
+from lstmcore.layers._checks import (
+    checked_bool,
+    checked_dtype,
+    checked_number,
+    checked_seed,
+    checked_size,
+)
 from lstmcore.layers._inspection import InspectableLayer, layer_records
 from lstmcore.layers._stepping import SteppingLayer
 
@@ -45,7 +51,6 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
     `_has_cell_state`, a state is a pair (h, c), else it is h alone.
     """
 
-    _has_cell_state: ClassVar[bool]
     _n_gates: ClassVar[int]
 
     def __init__(
@@ -86,11 +91,6 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         self._live = LiveParameters(self._stack, flat)
 
     @property
-    def _hidden_width(self) -> int:
-        """Width of h: with a projection less than the number of hidden units."""
-        return self.hidden_size
-
-    @property
     def output_size(self) -> int:
         """Number of features of y."""
         return self._n_directions * self._hidden_width
@@ -118,10 +118,6 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             bidirectional=self.bidirectional,
             residual=self.residual,
         )
-
-    @property
-    def _n_directions(self) -> int:
-        return 2 if self.bidirectional else 1
 
     @property
     def parameters(self) -> Mapping[str, Array]:
@@ -175,20 +171,30 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         y, state, _ = self._run(x, state, keep=False)
         return y, state
 
-    def forward(self, x: Any, state: State | None = None, *, return_gates: bool = False) -> Any:
+    def forward(
+        self,
+        x: Any,
+        state: State | None = None,
+        *,
+        seed: int | None = None,
+        return_gates: bool = False,
+    ) -> Any:
         """Run sequences through the layers and keep what `backward` needs.
 
         Parameters
         ----------
         x, state
             As for calling the layer.
+        seed : int or None, default=None
+            Decides the masks of dropout and zoneout, with the place of a sequence in ``x``. None:
+            no dropout, and zoneout by its expectation, as for calling the layer.
         return_gates : bool, default=False
             Whether to return the gates and states of every step too.
 
         Returns
         -------
         y, state
-            As from calling the layer, to the bit.
+            As from calling the layer, to the bit, where there are no masks.
         cache : object
             For one call of `backward`.
         gates : list of Gates, GRUGates or RNNStates
@@ -205,7 +211,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         >>> from lstmcore.layers import LSTM
         >>> y, state, cache = LSTM(3, 8).forward([[[0.0, 1.0, 2.0]]])
         """
-        y, after, cache = self._run(x, state, keep=True)
+        y, after, cache = self._run(x, state, keep=True, seed=checked_seed(seed))
         if not return_gates:
             return y, after, cache
         kind = self._options()["kind"]
@@ -305,7 +311,9 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             named_views(gradient, self._stack.layout),
         )
 
-    def _run(self, x: Any, state: State | None, *, keep: bool) -> tuple[Any, State, Any]:
+    def _run(
+        self, x: Any, state: State | None, *, keep: bool, seed: int | None = None
+    ) -> tuple[Any, State, Any]:
         """Run a forward pass; the cache is None unless it is to be kept."""
         self._live.sync()
         batch, rows = UserBatch.of(x, np.dtype(self.dtype), self.input_size)
@@ -318,6 +326,8 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             n_threads=resolve_threads(self.n_jobs),
             keep=keep,
             starts=batch.packed_starts,
+            seed=seed,
+            samples=None if seed is None else batch.order,
         )
         cache = _Cache(self._stack, content, batch, self._live.version) if keep else None
         y = self._turned(batch, y)
@@ -327,39 +337,6 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         """Return rows of x as the layer reads them, or what it put out where it belongs."""
         return batch.turned(rows) if self.reverse else rows
 
-    def _parts(
-        self, state: Any, name: str, n_sequences: int, *, optional: bool = False
-    ) -> tuple[Array | None, ...]:
-        """Return the arrays of a state, of the dtype of the layer, or None in their places."""
-        shapes, dtype = self._state_shapes(n_sequences), np.dtype(self.dtype)
-        if self._has_cell_state:
-            return checked_state(state, name, shapes, dtype, optional=optional)
-        return (None if state is None else checked_part(state, name, shapes[0], dtype),)
-
-    def _state_shapes(self, n_sequences: int) -> list[tuple[int, int, int]]:
-        """Return the shapes of the arrays of a state: of h, and of c where there is one."""
-        sizes = [self._hidden_width, self.hidden_size][: 2 if self._has_cell_state else 1]
-        n_states = self.num_layers * self._n_directions
-        return [(n_states, n_sequences, size) for size in sizes]
-
-    def _split(self, state: Any) -> tuple[Any, Any]:
-        """Return h and c of a state as they are."""
-        if not self._has_cell_state or state is None:
-            return state, None
-        h, c = state
-        return h, c
-
-    def _joined(self, h: Array, c: Array | None) -> State:
-        """Return arrays as a state."""
-        return cast("State", (h, c) if self._has_cell_state else h)
-
-    def _packed(
-        self, batch: UserBatch, parts: tuple[Array | None, ...]
-    ) -> tuple[list[Array] | None, list[Array] | None]:
-        """Return the arrays of a state as the core takes them, c None where there is none."""
-        h, c = (*map(batch.pack_state, parts), None)[:2]
-        return h, c
-
     def _packed_gradients(self, dy: Any, dstate: Any, batch: UserBatch) -> tuple[Any, Any, Any]:
         """Return gradients of the output, and of h and c in the end, as the core takes them."""
         rows = None
@@ -368,11 +345,6 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             rows = self._turned(batch, rows)
         parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
         return rows, *self._packed(batch, parts)
-
-    def _unpacked(self, batch: UserBatch, h: list[Array], c: list[Array]) -> State:
-        """Return packed arrays, one for each layer, as a state."""
-        c_array = batch.unpack_state(c) if self._has_cell_state else None
-        return self._joined(batch.unpack_state(h), c_array)
 
     def __repr__(self) -> str:
         shown = self._shown_options()

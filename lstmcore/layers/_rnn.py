@@ -45,6 +45,12 @@ class RNN(RecurrentLayer[Array]):
         What the sum passes through: "tanh", "relu" or another activation; see `LSTM`.
     gate_clip : float or None, default=None
         Bound of the sum, as ``clip`` of ONNX.
+    hidden_dropout : float, default=0.0
+        Rate of dropout of h where W_hh multiplies it, of the same units at all steps of a sequence
+        (Gal and Ghahramani 2016), in `forward` with a seed.
+    zoneout_hidden : float, default=0.0
+        Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
+        in `forward` with a seed. Otherwise the expectation of that is computed.
     dtype : {"float32", "float64"}, default="float32"
         Precision of all numbers. Arrays of other dtypes are converted.
     n_jobs : int or None, default=None
@@ -59,6 +65,17 @@ class RNN(RecurrentLayer[Array]):
     parameters : mapping of name to ndarray
         Live views: ``weight_ih_l0`` (H, I), ``weight_hh_l0`` (H, H), ``bias_l0`` (H) and so on;
         with ``bidirectional`` also ``weight_ih_l0_reverse`` and so on.
+
+    Notes
+    -----
+    With masks s of each step, d of a sequence, where d is 0 or 1 / (1 - rate) and s is 0 or 1::
+
+        W_hh (d * h) in the place of W_hh h             hidden_dropout
+        h = s * h_before + (1 - s) * h                  zoneout_hidden
+
+    A mask is a function of ``seed``, the place of a sequence in ``x``, the layer, the direction,
+    the step and the unit, never of the batch or of threads. Without masks d is 1 and s is its
+    probability.
 
     Examples
     --------
@@ -84,12 +101,16 @@ class RNN(RecurrentLayer[Array]):
         reverse: bool = False,
         nonlinearity: Any = "tanh",
         gate_clip: float | None = None,
+        hidden_dropout: float = 0.0,
+        zoneout_hidden: float = 0.0,
         dtype: str = "float32",
         n_jobs: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.nonlinearity = nonlinearity
         self.gate_clip = gate_clip
+        self.hidden_dropout = hidden_dropout
+        self.zoneout_hidden = zoneout_hidden
         check_layer_options(self, RNN_OPTIONS)
         super().__init__(
             input_size,

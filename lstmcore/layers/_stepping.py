@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lstmcore._sequences import as_numbers
 from lstmcore._threads import resolve_threads
 from lstmcore._user_batch import state_pair
+from lstmcore.layers._states import StatefulLayer
 
 if TYPE_CHECKING:
     from lstmcore._live_parameters import LiveParameters
@@ -18,16 +19,12 @@ Array: TypeAlias = NDArray[Any]
 State = TypeVar("State")
 
 
-class SteppingLayer(Generic[State]):
+class SteppingLayer(StatefulLayer[State]):
     """Adds to the layers what goes one time step on."""
 
-    _has_cell_state: ClassVar[bool]
     _counted_threads: tuple[int | None, int] = (None, 0)  # n_jobs, and what `step` makes of it
 
     input_size: int
-    num_layers: int
-    bidirectional: bool
-    dtype: str
     n_jobs: int | None
     _stack: Any
     _live: LiveParameters
@@ -128,15 +125,3 @@ class SteppingLayer(Generic[State]):
         except ValueError as error:
             raise ValueError(f"out: {error}") from error
         return h_out[-1] if y_t is None else y_t, self._joined(h_out, c_out)
-
-    def _parts(self, state: Any, name: str, n_sequences: int) -> tuple[Array | None, ...]:
-        raise NotImplementedError
-
-    def _state_shapes(self, n_sequences: int) -> list[tuple[int, int, int]]:
-        raise NotImplementedError
-
-    def _split(self, state: Any) -> tuple[Any, Any]:
-        raise NotImplementedError
-
-    def _joined(self, h: Array, c: Array | None) -> State:
-        raise NotImplementedError

@@ -20,11 +20,15 @@ LAYERS = {
     "lstm_projected": lambda n_jobs: LSTM(40, 200, 2, proj_size=70, random_state=1, n_jobs=n_jobs),
     "lstm_peephole": lambda n_jobs: LSTM(40, 200, peephole=True, random_state=1, n_jobs=n_jobs),
     "lstm_normalised": lambda n_jobs: LSTM(40, 200, layer_norm=True, random_state=1, n_jobs=n_jobs),
+    "lstm_zoneout": lambda n_jobs: LSTM(
+        40, 200, 2, zoneout_hidden=0.3, zoneout_cell=0.6, random_state=1, n_jobs=n_jobs
+    ),
     "gru": lambda n_jobs: GRU(40, 217, random_state=1, n_jobs=n_jobs),
     "gru_reset_before": lambda n_jobs: GRU(
         40, 217, reset_after=False, random_state=1, n_jobs=n_jobs
     ),
     "rnn": lambda n_jobs: RNN(40, 400, random_state=1, n_jobs=n_jobs),
+    "rnn_zoneout": lambda n_jobs: RNN(40, 400, zoneout_hidden=0.3, random_state=1, n_jobs=n_jobs),
 }
 
 

@@ -24,6 +24,8 @@ BAD_PARAMETERS = [
     ("dropout", -0.1, ValueError),
     ("dropout", float("nan"), ValueError),
     ("dropout", "much", TypeError),
+    ("recurrent_dropout", 1.0, ValueError),
+    ("recurrent_dropout", None, TypeError),
     ("pooling", "median", ValueError),
     ("pooling", None, TypeError),
     ("solver", "lbfgs", ValueError),

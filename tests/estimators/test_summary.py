@@ -99,6 +99,10 @@ NETWORKS: tuple[dict[str, Any], ...] = (
     {"cell": "rnn", "dtype": "float64"},
     {"cell": LSTMCell(proj_size=16), "hidden_size": (64, 32)},
     {"pooling": "attention"},
+    {
+        "cell": LSTMCell(hidden_dropout=0.1, zoneout_hidden=0.1, zoneout_cell=0.1),
+        "recurrent_dropout": 0.1,
+    },
 )
 WINDOWS: tuple[dict[str, Any], ...] = ({}, {"memory": "recompute"}, {"tbptt_steps": 50})
 

@@ -77,6 +77,10 @@ def every_model() -> dict[str, Any]:
         cell_clip=1.5,
         gate_activation=("hard_sigmoid", 0.25),
     )
+    models["masks"] = fitted("binary", cell=LSTMCell(zoneout_cell=0.2), recurrent_dropout=0.3)
+    masks = {"hidden_dropout": 0.2, "zoneout_hidden": 0.3}
+    models["GRU layer with masks"] = layers.GRU(3, 4, recurrent_dropout=0.1, **masks)
+    models["RNN layer with masks"] = layers.RNN(3, 4, **masks)
     models["projected"] = fitted("binary", cell=LSTMCell(proj_size=2), hidden_size=(5, 3))
     models["projected layers"] = layers.LSTM(3, 7, 2, proj_size=5, random_state=0)
     models["normalised, both ways"] = fitted(

@@ -146,6 +146,18 @@ def test_activations(options: dict[str, Any], kind: str) -> None:
     assert_same_parameters(from_keras(theirs), ours)
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru, reset before", "rnn", "lstm, both"])
+def test_recurrent_dropout_is_that_of_h(kind: str) -> None:
+    """It is of training alone: with it and without, the same goes back."""
+    ours = from_keras(stacked((3, 4, 2), kind=kind, dropout=0.5, recurrent_dropout=0.25))
+    assert ours.hidden_dropout == 0.25
+    plain = from_keras(stacked((3, 4, 2), kind=kind))
+    assert plain.hidden_dropout == 0
+    for mine, theirs in zip(to_keras_weights(ours), to_keras_weights(plain), strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_what_keras_has_not_is_named() -> None:
     for options, message in (
         ({"peephole": True}, "peephole=True: Keras has no such cell"),
