@@ -54,8 +54,8 @@ class Summary:
     training_bytes : int
         Size of what it keeps of the batch for the backward pass: with ``tbptt_steps`` of the steps
         of a window, with ``memory="recompute"`` of those and of the states before each window. What
-        is allocated is of this order: units are padded to whole vectors, and a single thread keeps
-        one of the two parts of a large batch at a time.
+        is allocated may be more, since units are padded to whole vectors, or less: a single thread
+        keeps one of the two parts of a large batch at a time.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class Summary:
     pooling      (N, 4)              0        0
     head         (N, 1)              5      256
     597 parameters (2.3 KiB); for N = 32, T = 5: 174,336 FLOPs forward, 523,008 in training,
-    10.0 KiB to predict, 47.5 KiB in training
+    10.0 KiB to predict, 60.0 KiB in training
     """
 
     layers: tuple[LayerSummary, ...]
@@ -162,12 +162,9 @@ def summarise(
         layers.append(
             LayerSummary(f"recurrent {k}", ("N", "T", both), n_parameters, products * n_rows)
         )
-        # The gates, the states (of a GRU also its candidate's sum) and what is projected of a step.
         gates = max(shape[0] for shape in matrices)
-        states = size if gates == size else 2 * size
-        projected = narrow if narrow < size else 0
-        masks = _mask_units(spec, size, narrow)
-        kept += kept_rows * spec.n_directions * (gates + states + projected + masks)
+        kept += kept_rows * spec.n_directions * _kept_by_layer(spec, gates, size, narrow)
+        kept += kept_rows * _kept_between(spec, k)
         kept += batch_size * n_states * (narrow + (size if spec.has_cell_state else 0))
         passing += n_rows * both
     width, n_outputs = spec.output_size, spec.n_outputs
@@ -175,7 +172,10 @@ def summarise(
     n_pooling = width * (width + 2) if attends else 0
     products = 2 * width * (width + 2) * n_rows if attends else 0
     layers.append(LayerSummary("pooling", ("N", width), n_pooling, products))
-    kept += kept_rows * width if attends else 0
+    # Gradients of all outputs, unless that of the last h is all there is; what attention makes.
+    top_is_h = not spec.bidirectional and not (spec.residual and len(spec.hidden_sizes) > 1)
+    kept += kept_rows * (0 if spec.pooling == "last" and top_is_h else width)
+    kept += kept_rows * (width if attends else 0)
     passing += n_rows * width if attends else 0
     products = 2 * width * n_outputs * batch_size
     layers.append(LayerSummary("head", ("N", n_outputs), (width + 1) * n_outputs, products))
@@ -205,6 +205,35 @@ def _mask_units(spec: NetworkSpec, size: int, narrow: int) -> int:
         "zoneout_cell": size,
     }
     return sum(width for name, width in widths.items() if spec.cell.get(name))
+
+
+def _kept_by_layer(spec: NetworkSpec, gates: int, size: int, narrow: int) -> int:
+    """Return how many numbers a layer of one direction keeps of a step of a sequence."""
+    cell = spec.cell
+    kept = gates + narrow
+    if spec.has_cell_state:
+        kept += 2 * size  # c and what the cell activation makes of it
+    elif cell["kind"] == "gru":
+        kept += size  # the part of the candidate that the reset gate acts on
+    if cell.get("proj_size"):
+        kept += size + narrow  # h before the projection, and gradients behind it
+    if cell.get("layer_norm"):
+        kept += gates + 14 * size  # both products, and all that was normalised with its scales
+    return kept + _mask_units(spec, size, narrow)
+
+
+def _kept_between(spec: NetworkSpec, level: int) -> int:
+    """Return how many numbers are kept of a step where a level joins the one below it."""
+    below = spec.n_directions * spec.output_sizes[level - 1] if level else spec.layer_input_size
+    above = spec.n_directions * spec.output_sizes[level]
+    kept = 0
+    if level:
+        kept += below * (2 if spec.dropout else 1)  # gradients, and what dropout leaves
+    if spec.bidirectional:
+        kept += below * (2 if level else 1) + above  # the other way round, and gradients likewise
+    if spec.bidirectional or (spec.residual and level):
+        kept += above  # both directions side by side, or the sum
+    return kept
 
 
 def _size(n_bytes: int) -> str:
