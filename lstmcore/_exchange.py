@@ -12,7 +12,11 @@ class OnnxMixin:
     """Adds `to_onnx` to an estimator that `lstmcore.interop.to_onnx` knows."""
 
     def to_onnx(
-        self, path: str | os.PathLike[str] | None = None, *, dtype: str | None = None
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        dtype: str | None = None,
+        states: bool = False,
     ) -> Any:
         """Make an ONNX model, which predicts without lstmcore.
 
@@ -26,6 +30,9 @@ class OnnxMixin:
             Where to save the model; None is nowhere.
         dtype : {"float32", "float64"} or None, default=None
             Of the numbers in the model; None is that of the estimator.
+        states : bool, default=False
+            Whether it also takes the states before the first step, which may be left out, and
+            returns those after the last one: a sequence may then come in pieces.
 
         Returns
         -------
@@ -51,4 +58,4 @@ class OnnxMixin:
         """
         from lstmcore.interop import to_onnx  # it knows the estimators, so they can't know it
 
-        return to_onnx(self, path, dtype=dtype)  # type: ignore[arg-type]
+        return to_onnx(self, path, dtype=dtype, states=states)  # type: ignore[arg-type]

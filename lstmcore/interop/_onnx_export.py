@@ -12,7 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from lstmcore._estimator import BaseLSTM
 from lstmcore._files_atomic import write_atomically
 from lstmcore.interop._onnx_graph import GraphBuilder
-from lstmcore.interop._onnx_recurrence import Stack, only_real, ragged_batch, recurrent_layers
+from lstmcore.interop._onnx_recurrence import (
+    Stack,
+    final_hidden,
+    only_real,
+    ragged_batch,
+    recurrent_layers,
+)
 from lstmcore.layers._recurrent import RecurrentLayer
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ def to_onnx(
     path: str | os.PathLike[str] | None = None,
     *,
     dtype: str | None = None,
+    states: bool = False,
 ) -> Any:
     """Make an ONNX model of a layer or of a fitted estimator.
 
@@ -45,6 +52,7 @@ def to_onnx(
     ``X``              both                               (N, T, I), of ``dtype``
     ``lengths``        both, may be left out: all are T   (N,), int64
     ``h_0``, ``c_0``   layers, may be left out: zeros     (L * D, N, H), of ``dtype``; c of an LSTM
+    ``h_0_l0``, ...    estimators with ``states``         (D, N, H) for each layer; as above
     =================  =================================  ==========================================
 
     =================  =================================  ==========================================
@@ -55,6 +63,7 @@ def to_onnx(
     ``label``          classifiers                        (N,), or (N, K) for several labels
     ``probabilities``  classifiers                        (N, K)
     ``y``              regressors                         (N,) or (N, K) as in ``fit``, double
+    ``h_n_l0``, ...    estimators with ``states``         (D, N, H) for each layer; as above
     =================  =================================  ==========================================
 
     D is 2 where the layers run in both directions, else 1. Labels are int64, double, bool or
@@ -72,6 +81,10 @@ def to_onnx(
     dtype : {"float32", "float64"} or None, default=None
         Of the numbers in the model; None is that of the layer or estimator. ONNX Runtime runs LSTM
         nodes of float32 only.
+    states : bool, default=False
+        Whether the model of an estimator takes and returns states, so that a long sequence may come
+        in pieces. With ``pooling="last"`` it is scored as far as it has come; other poolings go
+        over the steps of a piece alone. Those of layers always do.
 
     Returns
     -------
@@ -107,7 +120,8 @@ def to_onnx(
         model = _layer_model(layer_or_estimator, dtype or layer_or_estimator.dtype)
     elif isinstance(layer_or_estimator, BaseLSTM):
         check_is_fitted(layer_or_estimator)
-        model = _estimator_model(layer_or_estimator, dtype or layer_or_estimator._spec.dtype)
+        dtype = dtype or layer_or_estimator._spec.dtype
+        model = _estimator_model(layer_or_estimator, dtype, with_states=states)
     else:
         raise TypeError(
             "layer_or_estimator must be a layer or an estimator of lstmcore, got "
@@ -131,23 +145,29 @@ def _layer_model(layer: RecurrentLayer[Any], dtype: str) -> Any:
         reverse=layer.reverse,
     )
     n_states = stack.n_layers * stack.n_directions
-    parts = ("h", "c") if cell["kind"] == "lstm" else ("h",)
+    parts = _parts_of_state(stack)
     x = g.input("X", dtype, ["N", "T", layer.input_size])
     lengths = g.input("lengths", "int64", ["N_or_1"], _WHOLE)
     nothing = np.zeros((n_states, 1, n_hidden), dtype)
     shape: list[int | str] = [n_states, "N_or_1", n_hidden]
-    state = tuple(g.input(f"{part}_0", dtype, shape, nothing) for part in parts)
+    whole = [g.input(f"{part}_0", dtype, shape, nothing) for part in parts]
+    rows = np.arange(n_states).reshape(stack.n_layers, stack.n_directions)
+    state = [tuple(g.add("Gather", part, g.constant(some)) for part in whole) for some in rows]
     batch = ragged_batch(g, x, lengths, g.add("IsNaN", x), dtype)
     outputs = recurrent_layers(g, batch, stack, state, dtype)
     y = g.add("Transpose", only_real(g, batch, outputs.y, 1), perm=[1, 0, 2])
     g.output(y, "Y", dtype, ["N", "T", stack.n_directions * n_hidden])
     for part, values in zip(parts, zip(*outputs.states, strict=True), strict=True):
-        whole = only_real(g, batch, g.add("Concat", *values, axis=0), 1)
-        g.output(whole, f"{part}_n", dtype, [n_states, "N", n_hidden])
+        joined = only_real(g, batch, g.add("Concat", *values, axis=0), 1)
+        g.output(joined, f"{part}_n", dtype, [n_states, "N", n_hidden])
     return g.model(cell["kind"])
 
 
-def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
+def _parts_of_state(stack: Stack) -> tuple[str, ...]:
+    return ("h", "c") if stack.cell["kind"] == "lstm" else ("h",)
+
+
+def _estimator_model(model: BaseLSTM, dtype: str, *, with_states: bool) -> Any:
     g = GraphBuilder()
     spec = model._spec
     parameters = _checked_parameters(model.parameters_, dtype)
@@ -164,8 +184,11 @@ def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
         bidirectional=spec.bidirectional,
         residual=spec.residual,
     )
-    outputs = recurrent_layers(g, batch, stack, None, dtype)
-    if spec.pooling == "attention":
+    state = _state_inputs(g, stack, spec, dtype) if with_states else None
+    outputs = recurrent_layers(g, batch, stack, state, dtype)
+    if with_states and spec.pooling == "last" and not spec.residual:
+        pooled = final_hidden(g, outputs, stack)  # also of what has no further step
+    elif spec.pooling == "attention":
         pooled = _attended(g, batch, outputs, parameters, dtype)
     else:
         pooled = _pooled(g, batch, outputs, spec.pooling, dtype)
@@ -177,7 +200,31 @@ def _estimator_model(model: BaseLSTM, dtype: str) -> Any:
         _add_classes(g, scores, model, dtype)
     else:
         _add_numbers(g, scores, model)
+    if with_states:
+        for level, values in enumerate(outputs.states):
+            for part, value in zip(_parts_of_state(stack), values, strict=True):
+                value = only_real(g, batch, value, 1)
+                size = spec.hidden_sizes[level]
+                g.output(value, f"{part}_n_l{level}", dtype, [stack.n_directions, "N", size])
     return g.model(type(model).__name__)
+
+
+def _state_inputs(
+    g: GraphBuilder, stack: Stack, spec: NetworkSpec, dtype: str
+) -> list[tuple[str, ...]]:
+    """Return inputs for the states of each layer, which may be left out."""
+    return [
+        tuple(
+            g.input(
+                f"{part}_0_l{level}",
+                dtype,
+                [stack.n_directions, "N_or_1", size],
+                np.zeros((stack.n_directions, 1, size), dtype),
+            )
+            for part in _parts_of_state(stack)
+        )
+        for level, size in enumerate(spec.hidden_sizes)
+    ]
 
 
 def _checked_parameters(

@@ -24,7 +24,7 @@ from lstmcore.interop._onnx_nodes import OPERATORS, node_arrays, node_attributes
 from lstmcore.interop._weights import direction_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -173,7 +173,7 @@ def recurrent_layers(
     g: GraphBuilder,
     batch: Ragged,
     stack: Stack,
-    state: tuple[str, ...] | None,
+    state: Sequence[tuple[str, ...]] | None,
     dtype: str,
 ) -> Outputs:
     """Add the nodes of a stack of layers.
@@ -186,9 +186,9 @@ def recurrent_layers(
         What goes in.
     stack : Stack
         The layers.
-    state : tuple of str, or None
-        h, and c where there is one, before the first step, (L * D, N, H) or (L * D, 1, H); None is
-        zeros.
+    state : sequence of tuple of str, or None
+        For each layer h, and c where there is one, before the first step, (D, N, H) or (D, 1, H);
+        None is zeros.
     dtype : str
         Of all numbers.
 
@@ -215,7 +215,8 @@ def recurrent_layers(
         arrays = node_arrays(stack.cell, stack.parameters, ends)
         n_hidden = arrays["R"].shape[-1]
         before = [
-            _state_before(g, batch, part, level, ends, n_hidden, dtype) for part in state or ()
+            _state_before(g, batch, part, len(ends), n_hidden, dtype)
+            for part in (state[level] if state else ())
         ]
         constants = {
             name: g.constant(array, dtype, name=f"{name}_l{level}")
@@ -293,21 +294,20 @@ def _spoiled(g: GraphBuilder, bad: str, before: list[str], reads_backward: list[
 
 
 def _state_before(
-    g: GraphBuilder,
-    batch: Ragged,
-    state: str,
-    level: int,
-    ends: list[str],
-    n_hidden: int,
-    dtype: str,
+    g: GraphBuilder, batch: Ragged, state: str, n_directions: int, n_hidden: int, dtype: str
 ) -> str:
     """Return the h or c of one layer before the first step, (D, N', H)."""
-    count, width = g.constant([len(ends)]), g.constant([n_hidden])
-    rows = [level * len(ends) + direction for direction in range(len(ends))]
-    part = g.add("Gather", state, g.constant(rows))
-    part = g.add("Expand", part, g.add("Concat", count, batch.n_sequences, width, axis=0))
+    count, width = g.constant([n_directions]), g.constant([n_hidden])
+    part = g.add("Expand", state, g.add("Concat", count, batch.n_sequences, width, axis=0))
     extra = g.add("Concat", count, batch.n_extra, width, axis=0)
     return g.add("Concat", part, g.add("Expand", g.constant(0, dtype), extra), axis=1)
+
+
+def final_hidden(g: GraphBuilder, outputs: Outputs, stack: Stack) -> str:
+    """Return h of the last layer in the end, (N', D * H): before the first step where is none."""
+    n_hidden = stack.n_directions * stack.parameters[f"weight_hh_l{stack.n_layers - 1}"].shape[1]
+    side_by_side = g.add("Transpose", outputs.states[-1][0], perm=[1, 0, 2])
+    return g.add("Reshape", side_by_side, g.constant([0, n_hidden]))
 
 
 def only_real(g: GraphBuilder, batch: Ragged, value: str, axis: int) -> str:

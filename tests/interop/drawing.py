@@ -13,7 +13,13 @@ SHAPES = [(1, 1, 1), (3, 8, 1), (5, 7, 2), (2, 17, 3)]
 
 
 # Weights with which a network forgets, so that roundings do not grow from step to step.
-SCALES = {"rnn": 0.25, "rnn, relu": 0.2, "rnn, both": 0.25, "rnn, relu, reverse": 0.2}
+SCALES = {
+    "rnn": 0.25,
+    "rnn, relu": 0.2,
+    "rnn, both": 0.25,
+    "rnn, relu, reverse": 0.2,
+    "gru, reset before, both": 0.4,
+}
 # Every cell with every option.
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (LSTM, {}),
