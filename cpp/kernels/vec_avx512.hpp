@@ -45,6 +45,7 @@ struct VecFloat32 {
   static constexpr Index kLanes = 16;
   static constexpr int kCellRows = 6;
   static constexpr int kCellWidth = 4;
+  static constexpr int kGatesAtOnce = 8;  // all there are
   static constexpr int kGemmRows = 6;
   static constexpr Index kTransposeTile = 8;
   static constexpr int kGemmBlocks = 4;
@@ -91,6 +92,7 @@ struct VecFloat64 {
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 6;
   static constexpr int kCellWidth = 4;
+  static constexpr int kGatesAtOnce = 8;  // all there are
   static constexpr int kGemmRows = 6;
   static constexpr Index kTransposeTile = 4;
   static constexpr int kGemmBlocks = 4;

@@ -16,6 +16,7 @@ struct PlainVec {
   // rows and blocks of the GEMMs.
   static constexpr int kCellRows = 2;
   static constexpr int kCellWidth = 2;
+  static constexpr int kGatesAtOnce = 8;  // all there are
   static constexpr int kGemmRows = 2;
   static constexpr Index kTransposeTile = 1;
   static constexpr int kGemmBlocks = 1;
