@@ -75,6 +75,13 @@ def test_forms_of_a_step():
         assert_array_equal(y, expected)
 
 
+def test_huge_values():
+    model = fitted("one output")
+    x = np.full((1, N_FEATURES), 3e38)
+    y, _ = model.step(x, model.initial_state())
+    assert_array_equal(y, model.predict(x[:, None]))
+
+
 def test_missing_values():
     X = [x.copy() for x in sequences("ragged")]
     for x in X[1::2]:
@@ -93,6 +100,8 @@ BAD_STEPS = [
     (np.zeros((1, 4)), None, ValueError, r"x must have the shape \(n_sequences, 3\), got \(1, 4\)"),
     (np.zeros(3), None, ValueError, r"x must have the shape .* got \(3,\)"),
     (np.full((1, 3), np.nan), None, ValueError, "x contains NaN: sample 0, time step 0, feature 0"),
+    (np.full((1, 3), -np.inf), None, ValueError, "x contains infinity"),
+    (np.full((1, 3), 1e300), None, ValueError, "x contains infinity"),
     (ONE, "state", TypeError, "state must be a StreamState"),
     (ONE, {"hidden": ()}, ValueError, "state.hidden must have one array for each of the 1 layers"),
     (ONE, {"cell": (np.zeros((1, 5), "f4"),)}, ValueError, r"state.cell\[0\] must have the shape"),
