@@ -147,14 +147,16 @@ class LossCurveDisplay:
 class GateDisplay:
     """What a gate, or the state, of every hidden unit was at every step of a sequence.
 
-    The forget gate shows what is kept (1) and what is forgotten (0).
+    The forget gate of an LSTM shows what is kept (1) and what is forgotten (0); so does the update
+    gate of a GRU.
 
     Parameters
     ----------
     gates : Gates, GRUGates or RNNStates
         What ``estimator.gates(X)`` returned for one sequence.
-    gate : {"input", "forget", "candidate", "output", "cell", "hidden"}, default="forget"
-        Which of the records to show.
+    gate : str or None, default=None
+        Which of the records to show, such as "input", "forget", "candidate", "output", "cell" and
+        "hidden" of an LSTM. None is "forget", of a GRU "update", of a simple RNN "hidden".
 
     Attributes
     ----------
@@ -174,7 +176,7 @@ class GateDisplay:
     >>> display = GateDisplay.from_estimator(model, X[0], gate="input")  # doctest: +SKIP
     """
 
-    def __init__(self, gates: Gates | GRUGates | RNNStates, *, gate: str = "forget") -> None:
+    def __init__(self, gates: Gates | GRUGates | RNNStates, *, gate: str | None = None) -> None:
         self.gates = gates
         self.gate = gate
 
@@ -184,7 +186,7 @@ class GateDisplay:
         estimator: Any,
         x: Any,
         *,
-        gate: str = "forget",
+        gate: str | None = None,
         layer: int = -1,
         ax: Any = None,
         **image: Any,
@@ -197,8 +199,9 @@ class GateDisplay:
             Fitted.
         x : array-like of shape (T, n_features)
             The sequence.
-        gate : {"input", "forget", "candidate", "output", "cell", "hidden"}, default="forget"
-            Which of the records to show.
+        gate : str or None, default=None
+            Which of the records to show, such as "input", "forget", "candidate", "output", "cell"
+            and "hidden" of an LSTM. None is "forget", of a GRU "update", of a simple RNN "hidden".
         layer : int, default=-1
             The layer: 0 is the lowest, -1 the highest.
         ax : matplotlib.axes.Axes or None, default=None
@@ -245,23 +248,27 @@ class GateDisplay:
             If matplotlib is not installed.
         """
         names = self.gates.__dataclass_fields__
-        if self.gate not in names:
-            raise ValueError(f"gate must be one of {list(names)}, got {self.gate!r}.")
-        values = getattr(self.gates, self.gate)
+        gate = self.gate
+        if gate is None:
+            gate = next(name for name in ("forget", "update", "hidden") if name in names)
+        if gate not in names:
+            raise ValueError(f"gate must be one of {list(names)}, got {gate!r}.")
+        values = getattr(self.gates, gate)
         if not len(values):
             raise ValueError("there is nothing to plot: the sequence has no time step.")
         plt = pyplot_for("GateDisplay")
         if ax is None:
             _, ax = plt.subplots()
         settings: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}
-        if self.gate in ("input", "forget", "output"):
+        is_state = gate in ("cell", "hidden")
+        is_gate = not is_state and gate != "candidate"
+        if is_gate and values.min() >= 0 and values.max() <= 1:
             settings |= {"vmin": 0, "vmax": 1, "cmap": "viridis"}
         else:
             high = float(np.abs(values).max()) or 1.0
             settings |= {"vmin": -high, "vmax": high, "cmap": "RdBu_r"}
         self.image_ = ax.imshow(values.T, **(settings | image))
-        is_state = self.gate in ("cell", "hidden")
-        title = f"{self.gate} state" if is_state else f"{self.gate} gate"
+        title = f"{gate} state" if is_state else f"{gate} gate"
         ax.set(xlabel="time step", ylabel="hidden unit", title=title)
         ax.figure.colorbar(self.image_, ax=ax)
         self.ax_, self.figure_ = ax, ax.figure

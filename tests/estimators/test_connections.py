@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 import lstmcore
 from lstmcore import LSTMEnsemble
+from lstmcore.cells import GRUCell, LSTMCell, RNNCell
 
 X = ragged_sequences()
 BOTH = {"bidirectional": True, "residual": True, "hidden_size": (5, 5), "dropout": 0.2}
@@ -60,3 +61,35 @@ def test_partial_fit_and_ensemble():
 def test_unequal_sizes():
     with pytest.raises(ValueError, match=r"hidden_size is \(4, 3\): with residual=True"):
         estimator("binary", hidden_size=(4, 3), residual=True).fit(X, targets("binary"))
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "lstm",
+        "gru",
+        GRUCell(reset_after=False, gate_clip=1.0),
+        "rnn",
+        RNNCell(nonlinearity="relu"),
+        LSTMCell(peephole=True, coupled_gates=True, cell_clip=0.5, gate_activation="hard_sigmoid"),
+        LSTMCell(layer_norm=True, proj_size=3),
+    ],
+    ids=str,
+)
+def test_steps_of_every_cell_and_stack(cell, pooling):
+    """Residual stacks over tokens beside numbers: the bits of the sequences so far."""
+    tokens = [np.column_stack([x[:, 0], np.arange(len(x)) % 4, x[:, 2]]) for x in X]
+    options = {"residual": True, "hidden_size": (5, 5, 5), "embedding_size": {1: 3}}
+    model = estimator("multiclass", cell=cell, pooling=pooling, dropout=0.2, **options)
+    model.fit(tokens, targets("multiclass"))
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(9, 7, 3))
+    rows[..., 1] = rng.integers(0, 4, (9, 7))
+    state = model.initial_state(9)
+    for t in range(7):
+        step, state = model.step(rows[:, t], state, method="predict_proba")
+        assert_array_equal(step, model.predict_proba(rows[:, : t + 1]))
+    # Threads and company change nothing.
+    assert_array_equal(model.set_params(n_jobs=2).predict_proba(list(rows))[4:], step[4:])
+    assert_array_equal(model.predict_proba(rows[3:4]), step[3:4])

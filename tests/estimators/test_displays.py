@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
 from lstmcore import GateDisplay, LossCurveDisplay, LSTMClassifier
+from lstmcore.cells import LSTMCell
 
 
 @pytest.fixture
@@ -62,6 +63,30 @@ def test_gates(plt, gate):
     assert_array_equal(shown, getattr(model.gates([x], layer=0)[0], gate).T)
     assert gate in display.ax_.get_title()
     assert display.figure_ is display.ax_.figure
+
+
+@pytest.mark.parametrize(
+    ("cell", "usual", "between_0_and_1"),
+    [
+        ("lstm", "forget", True),
+        ("gru", "update", True),
+        ("rnn", "hidden", False),
+        (LSTMCell(gate_activation="tanh"), "forget", False),
+        (LSTMCell(layer_norm=True, proj_size=3), "forget", True),
+    ],
+    ids=str,
+)
+def test_gates_of_every_cell(plt, cell, usual, between_0_and_1):
+    model = fitted(cell=cell, bidirectional=True)
+    x = max(ragged_sequences(), key=len)
+    display = GateDisplay.from_estimator(model, x)
+    record = model.gates([x])[0]
+    assert_array_equal(np.asarray(display.image_.get_array()), getattr(record, usual).T)
+    assert usual in display.ax_.get_title()
+    low, high = display.image_.get_clim()
+    assert (low, high) == (0, 1) if between_0_and_1 else low == -high
+    for name in record.__dataclass_fields__:
+        assert name in GateDisplay(record, gate=name).plot().ax_.get_title()
 
 
 def test_errors(plt):

@@ -16,11 +16,18 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "gru, reset before": (GRU, {"reset_after": False}),
     "rnn": (RNN, {}),
 }
+# Whose states are reached in other ways, too.
+OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "lstm, projected": (LSTM, {"proj_size": 4}),
+    "lstm, normalised": (LSTM, {"layer_norm": True, "peephole": True, "proj_size": 4}),
+    "lstm, coupled": (LSTM, {"coupled_gates": True, "peephole": True, "cell_clip": 1.0}),
+    "lstm, residual": (LSTM, {"residual": True, "gate_activation": "hard_sigmoid"}),
+}
 LENGTHS = (7, 3, 0, 9, 1)
 
 
 def drawn(kind: str, n_layers: int = 2, hidden_size: int = 9, **options: Any) -> Any:
-    cls, settings = KINDS[kind]
+    cls, settings = (KINDS | OPTIONS)[kind]
     layer = cls(3, hidden_size, n_layers, dtype="float64", random_state=0, **settings, **options)
     rng = np.random.default_rng(1)
     for values in layer.parameters.values():
@@ -47,12 +54,12 @@ def cut_gradients(layer: Any, x: np.ndarray, dy: np.ndarray, at: int) -> tuple[A
     return np.linalg.norm(dh[-1, 0] + direct), None if dc is None else np.linalg.norm(dc[-1, 0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OPTIONS])
 def test_norms_are_those_of_the_sequence_cut_there(kind: str) -> None:
     layer = drawn(kind)
     xs = sequences()
     rng = np.random.default_rng(3)
-    dy = [rng.normal(size=(len(x), 9)) for x in xs]
+    dy = [rng.normal(size=(len(x), layer.output_size)) for x in xs]
     flows = layer.gradient_flow(xs, dy=dy)
     assert len(flows) == len(xs)
     for x, dy_of_x, flow in zip(xs, dy, flows, strict=True):
@@ -66,15 +73,17 @@ def test_norms_are_those_of_the_sequence_cut_there(kind: str) -> None:
                 assert_allclose(flow.cell[lag], cell, rtol=1e-13)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OPTIONS])
 @pytest.mark.parametrize("level", [0, 1])
 def test_the_initial_state_is_the_last_lag(kind: str, level: int) -> None:
     layer = drawn(kind)
     xs = sequences()
     rng = np.random.default_rng(3)
-    state = dstate = rng.normal(size=(2, 5, 9))
-    if kind == "lstm":
-        state, dstate = (state, state / 2), (dstate, 2 * dstate)
+    state: Any = rng.normal(size=(2, 5, layer.output_size))
+    dstate = state
+    if isinstance(layer, LSTM):
+        c = rng.normal(size=(2, 5, 9))
+        state, dstate = (state, c / 2), (dstate, 2 * c)
     _, _, cache = layer.forward(xs, state)
     _, before, _ = layer.backward(None, cache, dstate)
     flows = layer.gradient_flow(xs, state, dstate=dstate, layer=level)
