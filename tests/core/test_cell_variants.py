@@ -50,8 +50,8 @@ def test_oracle_is_finite_differences(cell: Cell) -> None:
 
 
 @EACH_CELL
-def test_whole_sequences_and_step_by_step(cell: Cell, isa: str) -> None:
-    problem = draw(cell, Case("steps", 5, (19, 19), ragged(3, 9, 6, 1)), np.float32)
+def test_whole_sequences_and_step_by_step(cell: Cell, isa: str, dtype: np.dtype[Any]) -> None:
+    problem = draw(cell, Case("steps", 5, (19, 19), ragged(3, 9, 6, 1)), dtype)
     stack = stack_of(problem, isa)
     y, h_n, c_n, _ = forward(problem, stack, keep=False)
     h, c = np.stack(problem.h0), np.stack(problem.c0)

@@ -142,8 +142,10 @@ def test_a_direction_is_a_layer(cell: Cell, isa: str, dtype: np.dtype[Any]) -> N
 
 
 @EACH_CELL
-def test_residual_steps_give_the_bits_of_whole_sequences(cell: Cell, isa: str) -> None:
-    p = draw(cell, RESIDUAL, Case("steps", 5, (19, 19, 19), ragged(3, 9, 6, 1)), np.float32)
+def test_residual_steps_give_the_bits_of_whole_sequences(
+    cell: Cell, isa: str, dtype: np.dtype[Any]
+) -> None:
+    p = draw(cell, RESIDUAL, Case("steps", 5, (19, 19, 19), ragged(3, 9, 6, 1)), dtype)
     stack = stack_of(p, isa)
     y, h_n, _, _ = forward(p, stack, keep=False)
     h, c = np.stack(p.h0), np.stack(p.c0)
