@@ -74,8 +74,8 @@ bool StandbyThread::offer(Task task, void* context) noexcept {
 
 bool StandbyThread::finished(Clock::duration patience) noexcept {
   int state = state_.load(std::memory_order_acquire);
-  if (state == kOffered && state_.compare_exchange_strong(state, kFree, std::memory_order_relaxed,
-                                                          std::memory_order_acquire)) {
+  if (state == kOffered &&
+      state_.compare_exchange_strong(state, kFree, std::memory_order_acquire)) {
     return false;
   }
   if (state != kAtWork) return true;
