@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,10 +145,10 @@ assert status == 0, "the child failed"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
-def test_threads_start_when_wanted_and_sleep_and_forks_do_without(tmp_path: Path) -> None:
+def test_threads_start_when_wanted_and_sleep_and_forks_do_without() -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     start = time.monotonic()
     subprocess.run(
-        [sys.executable, "-c", IN_A_PROCESS], check=True, timeout=60, env=environment, cwd=tmp_path
+        [sys.executable, "-P", "-c", IN_A_PROCESS], check=True, timeout=60, env=environment
     )
     assert time.monotonic() - start < 60
