@@ -62,6 +62,19 @@ def test_the_peak_is_measured_without_a_compiler(tmp_path: Path) -> None:
     assert float(done.stdout.split()[2]) > 0.1
 
 
+def test_the_installed_library_is_measured_from_within_a_checkout(tmp_path: Path) -> None:
+    command = ["-m", "benchmarks", "phases", "small", "--shapes", "ts-small", "--repeats", "1"]
+    done = subprocess.run(
+        [sys.executable, *command, "--output", str(tmp_path / "phases.json")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| ts-small |" in done.stdout
+
+
 def test_misuse_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "run", "nothing"]) == 2
     assert "no suite 'nothing'" in capsys.readouterr().err
