@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .bounds import bandwidth_of
 from .peers import PEERS
 from .ratios import OURS, median, ratios
 from .results import Record, group
@@ -126,8 +127,7 @@ def _roofline(result: dict[str, Any], figure: Any, subject: str) -> bool:
         ceiling = max(r["peak_gflops"] for r in records)
         low, high = min(where) / 2, max(where) * 2
         axis.plot([low, high], [ceiling, ceiling], color="black", linewidth=1)
-        bands = [run["bandwidth"].get(str(threads), []) for run in result["runs"]]
-        for band in next((rows for rows in bands if rows), []):
+        for band in bandwidth_of(records[0], result["runs"]):
             ends = [low, max(low, min(high, ceiling / band["gbps"]))]
             axis.plot(ends, [band["gbps"] * x for x in ends], color="grey", linewidth=0.8)
             axis.annotate(

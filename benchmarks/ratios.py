@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from .bounds import CEILING
 from .client import UNLIMITED
 from .peers import PEERS
 from .results import Record, by_shape
@@ -42,7 +43,7 @@ def ratios(records: Sequence[Record], subject: str, against: str) -> dict[str, f
     found = {}
     for shape, row in by_shape(records).items():
         if against == "fastest":
-            others = {name: record for name, record in row.items() if name not in OURS}
+            others = {k: record for k, record in row.items() if k not in (*OURS, CEILING)}
             times = [median(r) for k, r in others.items() if not (r["isa"] and k in UNLIMITED)]
         else:
             times = [median(row[against])] if against in row else []
@@ -54,9 +55,11 @@ def ratios(records: Sequence[Record], subject: str, against: str) -> dict[str, f
 
 
 def verdict(goal: Goal, records: Sequence[Record], subject: str) -> str:
-    """A line that says whether a goal is reached; empty if its peer wasn't measured."""
-    found = ratios(records, subject, goal.against)
-    found = {shape: found[shape] for shape in found if shape in goal.shapes or not goal.shapes}
+    """A line that says whether a goal is reached; empty if its peer wasn't measured.
+
+    Where the ceiling's records are there too, it says what they allow.
+    """
+    found = _of_goal(goal, ratios(records, subject, goal.against))
     if not found:
         return ""
     parts = []
@@ -69,7 +72,25 @@ def verdict(goal: Goal, records: Sequence[Record], subject: str) -> str:
             reached = "reached" if value >= aim else "not reached"
             parts.append(f"{factor(value)} {what} (goal {aim:g}×: {reached})")
     who = "the fastest peer" if goal.against == "fastest" else goal.against
-    return f"Against {who}: {'; '.join(parts)}."
+    text = f"Against {who}: {'; '.join(parts)}."
+    allowed = _of_goal(goal, ratios(records, CEILING, goal.against))
+    return f"{text} {_allowed(goal, allowed, found)}" if allowed.keys() == found.keys() else text
+
+
+def _of_goal(goal: Goal, found: dict[str, float]) -> dict[str, float]:
+    return {shape: found[shape] for shape in found if shape in goal.shapes or not goal.shapes}
+
+
+def _allowed(goal: Goal, allowed: dict[str, float], found: dict[str, float]) -> str:
+    """What the ceiling allows, how much of it is reached, and which goals lie above it."""
+    most = geometric_mean(allowed.values())
+    share = 100 * geometric_mean(found.values()) / most
+    mean = " in geometric mean" * (len(found) > 1)
+    text = f"The ceiling allows {factor(most)}{mean}, of which {share:.0f} % is reached"
+    above = [f"{goal.geometric:g}× in geometric mean"] if most < (goal.geometric or 0.0) else []
+    low = [f"{k} ({factor(v)})" for k, v in allowed.items() if v < (goal.each or 0.0)]
+    above += [f"{goal.each:g}× at {', '.join(low)}"] if low else []
+    return f"{text}; goals above it: {' and '.join(above)}." if above else f"{text}."
 
 
 def ragged_rows(records: Sequence[Record], subject: str) -> dict[str, float]:
@@ -82,27 +103,3 @@ def ragged_rows(records: Sequence[Record], subject: str) -> dict[str, float]:
         if not shape.endswith("-equal") and "gflops" in twin and "gflops" in record:
             found[shape] = record["gflops"] / twin["gflops"]
     return found
-
-
-def stream_share(record: Record, bandwidth: Sequence[Record]) -> float:
-    """A step's speed as a share of reading the weights once, from the cache that holds them.
-
-    Parameters
-    ----------
-    record : dict
-        A measurement of single steps.
-    bandwidth : sequence of dict
-        What ``measure_bandwidth`` returned for as many threads: each level was read in arrays of
-        half its size.
-
-    Returns
-    -------
-    float
-        NaN where there is no such measurement.
-    """
-    size, threads = record["size"], record["threads"]
-    weights = 4 * 4 * size["H"] * (size["I"] + size["H"])
-    fits = [row for row in bandwidth if weights / threads <= 2 * row["bytes"]]
-    if not fits or "ns" not in record:
-        return math.nan
-    return float(weights / fits[0]["gbps"] / median(record))

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .bounds import CEILING, bandwidth_of, best_bandwidth, ceilings, reading_ns
 from .client import UNLIMITED
 from .memory import memory_table
 from .phase_table import phase_table
-from .ratios import measured_peers, median, ragged_rows, ratios, stream_share, verdict
+from .ratios import measured_peers, median, ragged_rows, ratios, verdict
 from .results import Group, Record, by_shape, group
 from .scaling import scaling_table
 from .shapes import MODES, SUITES
@@ -40,7 +41,9 @@ def report(result: dict[str, Any], subject: str = "lstmcore", details: bool = Fa
     groups = group(result["records"])
     for key, records in groups.items():
         suite, mode, _, isa = key
-        parts.append(_section(key, records, subject, groups.get((suite, mode, 1, isa), [])))
+        bounds = ceilings(records, result["runs"])
+        alone = groups.get((suite, mode, 1, isa), [])
+        parts.append(_section(key, records, bounds, subject, alone))
         if mode == "step":
             parts.append(_steps(records, result["runs"], subject))
         if suite == "scaling":
@@ -70,7 +73,7 @@ def head(result: dict[str, Any]) -> str:
         f"- {turns}; {statistic} of all calls; {tilde}; load average before: {_range(loads)}",
         f"- peak: {'; '.join(_unique(run['peak'] for run in runs))}",
     ]
-    lines += [f"- {text}" for text in _unique(_bandwidth(run) for run in runs[:1]) if text]
+    lines += [f"- {text}" for text in [_bandwidth(runs)] if text]
     environments = (run["machine"]["environment"] for run in runs)
     lines += [f"- environment: {text}" for text in _unique(map(_pairs, environments)) if text]
     abouts = (f"{k}: {_commas(v)}" for run in runs for k, v in run["peers"].items())
@@ -101,9 +104,11 @@ def _turns(settings: dict[str, Any]) -> str:
     return f"{settings['rounds']} turns of {settings['seconds']:g} s for each peer, interleaved"
 
 
-def _bandwidth(run: dict[str, Any]) -> str:
+def _bandwidth(runs: Sequence[dict[str, Any]]) -> str:
+    """The best of the runs on the last one's machine."""
     parts = []
-    for threads, rows in run["bandwidth"].items():
+    for threads in sorted({n for run in runs for n in run["bandwidth"]}, key=int):
+        rows = best_bandwidth(runs, threads, runs[-1]["machine"])
         levels = ", ".join(f"{row['level']} {row['gbps']:.0f}" for row in rows)
         parts += [f"{threads_text(int(threads))} {levels}"] if rows else []
     return f"reading, GB/s: {'; '.join(parts)}" if parts else ""
@@ -131,13 +136,23 @@ def _range(values: Sequence[float]) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def _section(key: Group, records: Sequence[Record], subject: str, alone: Sequence[Record]) -> str:
-    """A table, what failed, and the goals; ``alone`` has the same shapes on one thread."""
+def _section(
+    key: Group,
+    records: Sequence[Record],
+    bounds: Sequence[Record],
+    subject: str,
+    alone: Sequence[Record],
+) -> str:
+    """A table, what failed, and the goals.
+
+    ``bounds`` has the ceiling's records, ``alone`` the same shapes on one thread.
+    """
     suite, mode, threads, isa = key
     unit = unit_of(mode)
     peers = measured_peers(records)
     against = {"÷ torch": ratios(records, subject, "torch")} if "torch" in peers else {}
     against["÷ fastest"] = ratios(records, subject, "fastest")
+    against |= {"at most": ratios([*records, *bounds], CEILING, "fastest")} if bounds else {}
     single = by_shape(alone) if threads > 1 else {}
     heads = ["shape", "T, N, I, H", *peers, *against, "% of peak"]
     heads += ["÷ 1 thread"] if single else []
@@ -170,7 +185,7 @@ def _section(key: Group, records: Sequence[Record], subject: str, alone: Sequenc
     ]
     if not isa and suite in SUITES:
         goals = [goal for goal in SUITES[suite].goals if goal.mode == mode]
-        remarks += [verdict(goal, records, subject) for goal in goals]
+        remarks += [verdict(goal, [*records, *bounds], subject) for goal in goals]
     return "\n".join(lines + [line for text in remarks if text for line in ("", text)])
 
 
@@ -180,15 +195,14 @@ def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: s
     for record in records:
         if record["peer"] != subject or "ns" not in record:
             continue
-        rows = runs[record["run"]]["bandwidth"].get(str(record["threads"]), [])
-        share = stream_share(record, rows)
+        share = reading_ns(record, bandwidth_of(record, runs)) / median(record)
         if not math.isnan(share):
             shares.append(f"{record['shape']} {100 * share:.0f} %")
         tails.append(f"{record['shape']} {factor(record['ns']['p99'] / median(record))}")
     lines = [f"p99 over median ({subject}): {', '.join(tails)} (goal: at most 1.5×)."]
     if shares:
         what = (
-            "Speed against reading the weights once, on all threads, from the cache that holds them"
+            "Speed against reading the weights once, on all threads, from the caches that hold them"
         )
         lines.insert(0, f"{what}: {', '.join(shares)} (goal: 80 % for H ≥ 256).")
     return "\n\n".join(lines)

@@ -205,12 +205,3 @@ def test_deepbench_is_complete_and_names_are_unique() -> None:
     assert len(infer) == 15
     assert {(256, 64, 150), (1536, 8, 50), (4096, 128, 25)} <= train
     assert {(256, 1, 150), (1536, 4, 50), (2048, 4, 25)} <= infer
-
-
-def test_a_step_is_measured_against_reading_its_weights() -> None:
-    levels = [("L1", 16 << 10, 200.0), ("L2", 512 << 10, 100.0), ("L3", 8 << 20, 50.0)]
-    rows = [{"level": name, "bytes": size, "gbps": rate} for name, size, rate in levels]
-    step = record("lstmcore", 0.02, "stream-256", "stream", "step")
-    weights = 4 * 4 * 256 * 512  # 2 MiB, a half on each of 2 threads: in the second cache
-    assert ratios.stream_share(step, rows) == pytest.approx(weights / 100.0 / 0.02e6)
-    assert math.isnan(ratios.stream_share(step, []))

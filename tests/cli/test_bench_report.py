@@ -24,7 +24,8 @@ def test_a_table_has_speed_ratios_and_share_of_the_peak() -> None:
     cells = line_of(text, "ts-small")
     assert cells[1] == "48, 32, 8, 32"
     assert cells[2:4] == [f"{ours['gflops']:.0f}", f"{torch['gflops']:.0f}"]
-    assert cells[4:] == ["3.00×", "3.00×", f"{ours['gflops']:.0f}"]  # the peak is 100
+    ratio, most = "3.00×", f"{100.0 / torch['gflops']:.2f}×"  # the peak is 100
+    assert cells[4:] == [ratio, ratio, most, f"{ours['gflops']:.0f}"]
     assert "jax: not measured (No module named 'jax')" in text
     assert "L1 100" in text
 
@@ -93,6 +94,33 @@ def test_steps_are_held_to_the_caches_and_to_their_tail() -> None:
     run["runs"][0]["bandwidth"]["2"] = [{"level": "L2", "bytes": 1 << 20, "gbps": 1.0}]
     weights = 4 * 4 * 64 * 96
     assert f"stream-64 {100 * weights / 1e6:.0f} %" in report.report(run)
+
+
+def test_what_the_machine_allows_stands_beside_the_goals() -> None:
+    times = {"lstmcore": 2.0, "torch": 3.0}
+    rows = [record(peer, ms, name) for name in ("ts-small", "har") for peer, ms in times.items()]
+    for row in rows:
+        row["peak_gflops"] = 2 * row["flops"] / 3e6  # half of torch's time
+    known, unknown = result(*rows), result(*rows)
+    known["runs"][0]["bandwidth"]["2"] += [{"level": "L2", "bytes": 1 << 20, "gbps": 100.0}]
+    text = report.report(known)
+    assert line_of(text, "geometric mean")[4:7] == ["1.50×", "1.50×", "2.00×"]
+    assert "The ceiling allows 2.00× in geometric mean, of which 75 % is reached; " in text
+    assert "above it: 3.5× in geometric mean and 2.5× at ts-small (2.00×), har (2.00×)." in text
+    unknown["runs"][0]["bandwidth"] = {}  # no compiler: the peak is one from below
+    assert "eiling" not in report.report(unknown)
+    assert "at most" not in report.report(unknown)
+
+
+def test_the_best_reading_of_all_runs_on_a_machine_counts() -> None:
+    busy, quiet, other = (
+        result(record("lstmcore", 1.0, name)) for name in ("har", "ts-mid", "ts-128")
+    )
+    quiet["runs"][0]["bandwidth"] = {"2": [{"level": "L1", "bytes": 16384, "gbps": 123.0}]}
+    other["runs"][0]["machine"]["cpu"] = "Another processor"
+    other["runs"][0]["bandwidth"] = {"2": [{"level": "L1", "bytes": 16384, "gbps": 999.0}]}
+    text = report.head(harness("results").merge([other, quiet, busy]))
+    assert "reading, GB/s: 2 threads L1 123" in text
 
 
 def test_phases_have_a_table() -> None:
