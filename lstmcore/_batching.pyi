@@ -20,9 +20,6 @@ def flatten_plain(
     sequences: Sequence[Any], dtype: np.dtype[Any], n_features: int | None
 ) -> tuple[NDArray[Any], _Index] | None: ...
 
-# → n_active (T,), order (N,)
-def arrange(starts: _Index) -> tuple[_Index, _Index]: ...
-
 # → x (R, I), n_active (T,), order (N,)
 def pack(values: _Floats, starts: _Index, indices: _Index) -> tuple[_Floats, _Index, _Index]: ...
 

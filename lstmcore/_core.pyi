@@ -69,7 +69,6 @@ class RecurrentStackFloat32:
         *,
         n_threads: int,
         keep: bool,
-        starts: _Index | None = None,
         seed: int | None = None,
         samples: _Index | None = None,
     ) -> tuple[
@@ -96,16 +95,27 @@ class RecurrentStackFloat32:
     def gates(
         self, cache: RecurrentCacheFloat32, layer: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32]]: ...
+    def run(
+        self, x: object, state: object, n_threads: int, keep: bool, reverse: bool, seed: int | None
+    ) -> tuple[Any, Any, RecurrentCacheFloat32 | None] | None: ...
+    def run_back(
+        self,
+        cache: RecurrentCacheFloat32,
+        dy: object,
+        dstate: object,
+        need_dx: bool,
+        n_threads: int,
+    ) -> tuple[Any, Any, dict[str, NDArray[np.float32]]] | None: ...
+    @staticmethod
+    def form(cache: RecurrentCacheFloat32) -> tuple[_Index, _Index, int]: ...
     def state_gradient_norms(
         self,
         cache: RecurrentCacheFloat32,
-        dy: NDArray[np.float32] | None,
-        dh_n: Sequence[NDArray[np.float32]] | None,
-        dc_n: Sequence[NDArray[np.float32]] | None,
-        *,
+        dy: object,
+        dstate: object,
         layer: int,
         n_threads: int,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None] | None: ...
     def step(
         self,
         x: NDArray[np.float32],
@@ -274,7 +284,6 @@ class RecurrentStackFloat64:
         *,
         n_threads: int,
         keep: bool,
-        starts: _Index | None = None,
         seed: int | None = None,
         samples: _Index | None = None,
     ) -> tuple[
@@ -301,16 +310,27 @@ class RecurrentStackFloat64:
     def gates(
         self, cache: RecurrentCacheFloat64, layer: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]: ...
+    def run(
+        self, x: object, state: object, n_threads: int, keep: bool, reverse: bool, seed: int | None
+    ) -> tuple[Any, Any, RecurrentCacheFloat64 | None] | None: ...
+    def run_back(
+        self,
+        cache: RecurrentCacheFloat64,
+        dy: object,
+        dstate: object,
+        need_dx: bool,
+        n_threads: int,
+    ) -> tuple[Any, Any, dict[str, NDArray[np.float64]]] | None: ...
+    @staticmethod
+    def form(cache: RecurrentCacheFloat64) -> tuple[_Index, _Index, int]: ...
     def state_gradient_norms(
         self,
         cache: RecurrentCacheFloat64,
-        dy: NDArray[np.float64] | None,
-        dh_n: Sequence[NDArray[np.float64]] | None,
-        dc_n: Sequence[NDArray[np.float64]] | None,
-        *,
+        dy: object,
+        dstate: object,
         layer: int,
         n_threads: int,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]: ...
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None] | None: ...
     def step(
         self,
         x: NDArray[np.float64],

@@ -17,11 +17,53 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def plain_sequences(
+    X: Any, dtype: np.dtype[Any], n_features: int, name: str
+) -> NDArray[Any] | list[NDArray[Any]]:
+    """Return sequences of any kind as the core takes them.
+
+    Parameters
+    ----------
+    X : array-like of shape (N, T, F), or list of arrays of shape (T_i, F)
+        N, T and T_i may be 0.
+    dtype : numpy.dtype
+        float32 or float64.
+    n_features : int
+        What F has to be.
+    name : str
+        What messages call X.
+
+    Returns
+    -------
+    sequences : ndarray of shape (N, T, F), or list of ndarray of shape (T_i, F)
+        C-contiguous arrays of ``dtype``; a list where X is one.
+
+    Raises
+    ------
+    ValueError
+        If X has another shape or values that are not real numbers.
+    TypeError
+        If X is a container of another kind, or holds one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lstmcore._user_batch import plain_sequences
+    >>> plain_sequences([[[1], [2]]], np.dtype("float32"), 1, "x")
+    [array([[1.],
+           [2.]], dtype=float32)]
+    """
+    sequences = gather(X, dtype=dtype, name=name, n_features=n_features)
+    # The values may be of a class of their own: a memory map is one.
+    rows = sequences.values.view(np.ndarray)
+    if isinstance(X, (list, tuple)):
+        return [rows[begin:end] for begin, end in pairwise(sequences.starts.tolist())]
+    return rows.reshape(*np.shape(X)[:2], n_features)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UserBatch:
     """N sequences in the order in which they came, and the order that the core sorts them into.
-
-    Rows stay where they are, sequence after sequence: whoever works on a sequence packs it.
 
     Parameters
     ----------
@@ -38,11 +80,9 @@ class UserBatch:
     --------
     >>> import numpy as np
     >>> from lstmcore._user_batch import UserBatch
-    >>> x = [np.array([[1.0]]), np.array([[2.0], [3.0]])]
-    >>> batch, rows = UserBatch.of(x, np.dtype("float32"), 1)
-    >>> batch.order.tolist(), batch.packed_starts.tolist()
-    ([1, 0], [1, 0])
-    >>> [sequence.ravel().tolist() for sequence in batch.sequences(rows)]
+    >>> batch = UserBatch(np.array([0, 1, 3]), np.array([2, 1]), np.array([1, 0]), None)
+    >>> packed = np.array([[2.0], [1.0], [3.0]])
+    >>> [sequence.ravel().tolist() for sequence in batch.unpack(packed)]
     [[1.0], [2.0, 3.0]]
     """
 
@@ -56,40 +96,20 @@ class UserBatch:
         """Number of sequences N."""
         return len(self.order)
 
-    @property
-    def packed_starts(self) -> NDArray[np.intp]:
-        """First row of each sequence, in packed order, of shape (N,)."""
-        return self.starts[:-1] if self.n_steps is not None else self.starts[self.order]
-
     @classmethod
-    def of(cls, x: Any, dtype: np.dtype[Any], n_features: int) -> tuple[Self, NDArray[Any]]:
-        """Return the batch that ``x``, (N, T, I) or a list of (T_i, I), is, and its rows."""
-        sequences = gather(x, dtype=dtype, name="x", n_features=n_features)
-        if isinstance(x, (list, tuple)):
-            batch = cls(sequences.starts, *_batching.arrange(sequences.starts), None)
-        else:
-            # Sequences of one length are packed in their own order.
-            n_sequences, n_steps = np.shape(x)[:2]
-            n_active = np.full(n_steps if n_sequences else 0, n_sequences)
-            batch = cls(sequences.starts, n_active, np.arange(n_sequences), n_steps)
-        return batch, sequences.values
-
-    def rows_like(self, y: Any, dtype: np.dtype[Any], n_features: int, name: str) -> NDArray[Any]:
-        """Return the rows of other features of the same steps of the same sequences."""
-        sequences = gather(y, dtype=dtype, name=name, n_features=n_features)
-        if not np.array_equal(sequences.starts, self.starts):
-            raise ValueError(
-                f"{name} must have as many sequences as x, of the same lengths: "
-                f"{np.diff(self.starts)}, got {sequences.lengths}."
-            )
-        return sequences.values
+    def of_pass(cls, stack: Any, content: Any) -> Self:
+        """Return the sequences of a forward pass, by what the core kept of it."""
+        lengths, order, n_steps = stack.form(content)
+        ended = np.bincount(lengths) if len(lengths) else np.zeros(1, np.intp)
+        n_active = len(lengths) - np.cumsum(ended)[:-1]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return cls(starts, n_active, order, n_steps if n_steps >= 0 else None)
 
     def sequences(self, rows: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:
         """Return rows (R, F) in the form of ``x``, (N, T, F) or a list of (T_i, F): views."""
         if self.n_steps is not None:
             return rows.reshape(self.n_sequences, self.n_steps, rows.shape[1])
-        bounds = self.starts.tolist()
-        return [rows[begin:end] for begin, end in pairwise(bounds)]
+        return [rows[begin:end] for begin, end in pairwise(self.starts.tolist())]
 
     def turned(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return rows (R, F) with every sequence from its end to its start: a copy."""
@@ -102,21 +122,6 @@ class UserBatch:
         """Return packed rows (R, F) in the form of ``x``, turned around if they have to be."""
         unpacked = _batching.unpack(rows, self.n_active, self.order)[0]
         return self.sequences(self.turned(unpacked) if turn else unpacked)
-
-    def pack_state(self, state: NDArray[Any] | None) -> list[NDArray[Any]] | None:
-        """Return a state (L, N, H) as one packed array per layer."""
-        if state is None or self.n_steps is not None:
-            return state if state is None else list(map(np.ascontiguousarray, state))
-        return [np.take(layer, self.order, axis=0) for layer in state]
-
-    def unpack_state(self, layers: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return one packed array (N, H) per layer as a state (L, N, H)."""
-        if self.n_steps is not None:
-            return np.stack(layers) if len(layers) > 1 else layers[0][np.newaxis]
-        state = np.empty((len(layers), *layers[0].shape), layers[0].dtype)
-        for level, layer in enumerate(layers):
-            state[level, self.order] = layer
-        return state
 
 
 def state_pair(state: Any, name: str) -> tuple[Any, Any]:

@@ -179,37 +179,6 @@ include "flatten.pxi"
 
 # ---- Datasets to packed batches ----
 
-def arrange(starts):
-    """Return how ``pack`` would order all sequences of a dataset, without a look at its values.
-
-    Returns ``n_active`` (T,) and ``order`` (N,).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> n_active, order = arrange(np.array([0, 2, 5]))
-    >>> n_active.tolist(), order.tolist()
-    ([2, 2, 1], [1, 0])
-    """
-    cdef const Py_ssize_t[::1] begins = checked_indices(starts, "starts")
-    cdef Py_ssize_t i, n = begins.shape[0] - 1, longest = 0
-    if n < 0:
-        raise ValueError("starts must hold n + 1 entries, got none")
-    for i in range(n):
-        if begins[i] < 0 or begins[i + 1] < begins[i]:
-            raise ValueError(f"starts[{i}] and starts[{i + 1}] are {begins[i]} and {begins[i + 1]}")
-        longest = max(longest, begins[i + 1] - begins[i])
-    cdef Py_ssize_t[::1] indices = np.arange(n)
-    cdef Py_ssize_t[::1] active = np.empty(longest + 1, np.intp)
-    cdef Py_ssize_t[::1] cursor = np.empty(longest + 1, np.intp)
-    cdef Py_ssize_t[::1] order = np.empty(n, np.intp)
-    if n > 0:
-        sort_by_length(&begins[0], &indices[0], n, longest, &active[0], &cursor[0], &order[0])
-        return active.base[:longest], order.base
-    return np.empty(0, np.intp), order.base
-
-
-
 cdef int fill_part(
     Dataset data, const Py_ssize_t[::1] indices, Py_ssize_t[::1] n_active,
     const Py_ssize_t[::1] step_ptr, Py_ssize_t[::1] samples, const Py_ssize_t[::1] sample_ptr,

@@ -109,19 +109,8 @@ inline void assign_batch(PackedBatch& batch, const py::handle& n_active, Index n
   batch.assign(steps.data(), steps.size(), n_sequences);
 }
 
-// Where the sequences begin in rows that are not packed, in packed order.
-inline std::vector<Index> starts_of(const py::object& object, const PackedBatch& batch) {
-  if (object.is_none()) return {};
-  const auto array = as_array<Index>(object, "starts", {batch.n_sequences()});
-  for (Index n = 0; n < batch.n_sequences(); ++n) {
-    if (array.at(n) < 0 || array.at(n) > batch.n_rows() - batch.length(n)) {
-      throw std::invalid_argument(
-          "starts[" + std::to_string(n) + "] is " + std::to_string(array.at(n)) + ", and " +
-          std::to_string(batch.length(n)) + " rows from there on are not among the " +
-          std::to_string(batch.n_rows()) + " rows of x");
-    }
-  }
-  return {array.data(), array.data() + array.size()};
+inline Array<Index> index_array(const std::vector<Index>& values) {
+  return Array<Index>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
 }  // namespace lstmcore::binding

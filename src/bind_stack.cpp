@@ -4,11 +4,12 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
-#include "caller_rows.hpp"
+#include "caller_gradients.hpp"
 #include "layers/stack_step.hpp"
 #include "norm_arrays.hpp"
 #include "seeded_masks.hpp"
 #include "stack_cache.hpp"
+#include "stack_pass.hpp"
 #include "state_arrays.hpp"
 
 namespace lstmcore::binding {
@@ -20,6 +21,7 @@ class StackHandle {
   using SharedCache = std::shared_ptr<Cache<Scalar>>;
   using States = StateArrays<Scalar>;
   using Part = PassPart<Scalar>;
+  using PackedGradients = binding::PackedGradients<Scalar>;
 
   StackHandle(const StackSpec& spec, const Kernels& kernels)
       : kernels_(&kernels), entries_(stack_layout(spec)), stack_(spec, kernels.table<Scalar>()) {
@@ -41,55 +43,123 @@ class StackHandle {
 
   py::tuple forward(const py::object& x_object, const py::object& n_active, Index n_sequences,
                     const py::object& h0_object, const py::object& c0_object, int n_threads,
-                    bool keep, const py::object& starts, const py::object& seed,
-                    const py::object& samples) {
-    if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
+                    bool keep, const py::object& seed, const py::object& samples) {
+    require_parameters();
     require_threads(n_threads);
-    if (!keep) {
-      auto memory = pool_->borrow();
-      return run_forward(*memory, x_object, n_active, n_sequences, starts, h0_object, c0_object,
-                         n_threads, nullptr, Dropout{});
-    }
     auto cache = std::make_shared<Cache<Scalar>>(pool_, id_);
+    PassMemory<Scalar>& memory = *cache->memory;
+    assign_batch(memory.batch, n_active, n_sequences);
+    memory.packed = true;
+    const Index R = memory.batch.n_rows();
+    cache->x = as_array<Scalar>(x_object, "x", {R, stack_.input_size()});
+    const States h0 = states_of(stack_, h0_object, "h0", n_sequences);
+    const States c0 = cell_states_of(stack_, c0_object, "c0", n_sequences);
     const SeededMasks masks(seed, samples, n_sequences);
-    return run_forward(*cache->memory, x_object, n_active, n_sequences, starts, h0_object,
-                       c0_object, n_threads, cache, masks.dropout);
+    auto y = new_array<Scalar>({R, stack_.output_size()});
+    pass_forward(memory, keep, {cache->x.data(), {}}, pointers_of(h0), pointers_of(c0),
+                 masks.dropout, {y.mutable_data(), {}}, n_threads);
+    const auto [h_n, c_n] =
+        state_lists(stack_, memory, n_sequences, &RecurrentLayer<Scalar>::get_final_state);
+    return py::make_tuple(y, h_n, c_n, keep ? py::cast(cache) : py::none());
   }
 
   py::tuple backward(const SharedCache& cache, const py::object& dy_object,
                      const py::object& dh_object, const py::object& dc_object, bool need_dx,
                      int n_threads) {
+    PassMemory<Scalar>& memory = fresh_memory(cache, true);
     require_threads(n_threads);
-    require_fresh(cache);
-    PassMemory<Scalar>& memory = *cache->memory;
     const Index R = memory.batch.n_rows();
     const Index N = memory.batch.n_sequences();
+    const PackedGradients given(stack_, memory, dy_object, dh_object, dc_object);
+    BackwardRows<Scalar> rows = given.rows(*cache);
     py::object dx = py::none();
-    Scalar* dx_rows = nullptr;
     if (need_dx) {
       auto array = new_array<Scalar>({R, stack_.input_size()});
-      dx_rows = array.mutable_data();
+      rows.dx.packed = array.mutable_data();
       dx = array;
     }
     auto gradient = new_array<Scalar>({n_parameters()});
-    run_backward(*cache, dy_object, dh_object, dc_object, dx_rows, gradient.mutable_data(), nullptr,
-                 n_threads);
+    rows.flat = gradient.mutable_data();
+    pass_backward(*cache, rows, n_threads);
     const auto [dh_0, dc_0] =
         state_lists(stack_, memory, N, &RecurrentLayer<Scalar>::get_state_gradient);
     return py::make_tuple(dx, dh_0, dc_0, gradient);
   }
 
-  // Instead of backward: norms of the gradients of the states of a layer.
-  py::tuple state_gradient_norms(const SharedCache& cache, const py::object& dy_object,
-                                 const py::object& dh_object, const py::object& dc_object,
-                                 Index layer, int n_threads) {
+  // The same two for sequences where a caller has them, and states (L, N, H). None where the
+  // arguments are no plain arrays of the right shapes: who knows their names converts them.
+  py::object run(const py::object& x_object, const py::object& state_object, int n_threads,
+                 bool keep, bool reversed, const py::object& seed) {
+    require_parameters();
     require_threads(n_threads);
-    require_fresh(cache);
-    const PackedBatch& batch = cache->memory->batch;
-    NormArrays arrays(stack_, layer, batch.n_sequences(), batch.n_rows());
+    CallerSequences<Scalar> x;
+    if (!x.read(x_object, stack_.input_size())) return py::none();
+    const Index N = static_cast<Index>(x.lengths().size());
+    CallerState<Scalar> state(stack_, N);
+    if (!state.read(state_object, false)) return py::none();
+    auto cache = std::make_shared<Cache<Scalar>>(pool_, id_);
+    PassMemory<Scalar>& memory = *cache->memory;
+    memory.packed = false;
+    SequenceForm& form = memory.form;
+    form = {x.lengths(), {}, x.n_steps(), reversed};
+    form.arrange();
+    const std::vector<Index> alive = form.n_active();
+    memory.batch.assign(alive.data(), static_cast<Index>(alive.size()), N);
+    Dropout masks;
+    if (!seed.is_none()) {
+      masks.key = Dropout::make_key(py::cast<std::uint64_t>(seed), 0);
+      masks.samples = form.order.data();
+    }
+    NewSequences<Scalar> y(form, stack_.output_size());
+    pass_forward(memory, keep, {nullptr, x.rows(form)}, state.hidden(form), state.cell(form), masks,
+                 {nullptr, y.rows()}, n_threads);
+    return py::make_tuple(y.as_object(),
+                          new_state(stack_, memory, form, &RecurrentLayer<Scalar>::get_final_state),
+                          keep ? py::cast(cache) : py::none());
+  }
+
+  py::object run_back(const SharedCache& cache, const py::object& dy_object,
+                      const py::object& dstate_object, bool need_dx, int n_threads) {
+    PassMemory<Scalar>& memory = fresh_memory(cache, false);
+    require_threads(n_threads);
+    const SequenceForm& form = memory.form;
+    SequenceGradients<Scalar> given(stack_, form);
+    if (!given.read(dy_object, dstate_object)) return py::none();
+    BackwardRows<Scalar> rows = given.rows();
+    std::optional<NewSequences<Scalar>> dx;
+    if (need_dx) {
+      dx.emplace(form, stack_.input_size());
+      rows.dx.sequences = dx->rows();
+    }
+    auto gradient = new_array<Scalar>({n_parameters()});
+    rows.flat = gradient.mutable_data();
+    pass_backward(*cache, rows, n_threads);
+    return py::make_tuple(
+        dx ? dx->as_object() : py::none(),
+        new_state(stack_, memory, form, &RecurrentLayer<Scalar>::get_state_gradient),
+        named_views(entries_, gradient));
+  }
+
+  // Instead of run_back: norms of the gradients of the states of a layer.
+  py::object state_gradient_norms(const SharedCache& cache, const py::object& dy_object,
+                                  const py::object& dstate_object, Index layer, int n_threads) {
+    const SequenceForm& form = fresh_memory(cache, false).form;
+    require_threads(n_threads);
+    SequenceGradients<Scalar> given(stack_, form);
+    if (!given.read(dy_object, dstate_object)) return py::none();
+    NormArrays arrays(stack_, layer, form.n_sequences(), form.n_rows());
     const GradientNorms norms = arrays.norms();
-    run_backward(*cache, dy_object, dh_object, dc_object, nullptr, nullptr, &norms, n_threads);
+    BackwardRows<Scalar> rows = given.rows();
+    rows.norms = &norms;
+    pass_backward(*cache, rows, n_threads);
     return arrays.as_tuple();
+  }
+
+  // Lengths of the sequences of `run`, and the order that they were packed in.
+  static py::tuple form(const SharedCache& cache) {
+    if (cache == nullptr) throw std::invalid_argument("cache is None");
+    const SequenceForm& form = cache->memory->form;
+    return py::make_tuple(index_array(form.lengths), index_array(form.order), form.n_steps);
   }
 
   py::tuple gates(const SharedCache& cache, Index l) const {
@@ -117,7 +187,7 @@ class StackHandle {
   py::object step(const py::object& x_object, const py::object& h_object,
                   const py::object& c_object, const py::object& h_out_object,
                   const py::object& c_out_object, int n_threads) {
-    if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
+    require_parameters();
     if (stack_.spec().bidirectional) {
       throw std::invalid_argument(
           "step goes from the start to the end, and bidirectional=True "
@@ -126,10 +196,7 @@ class StackHandle {
     const Index L = stack_.n_layers();
     const Index H = stack_.layer(L - 1).hidden_size();
     const Index outputs = stack_.layer(L - 1).output_size();
-    for (Index l = 0; l < L; ++l) {
-      if (stack_.layer(l).hidden_size() == H) continue;
-      throw std::invalid_argument("step needs layers of equal hidden_sizes");
-    }
+    require_equal_sizes(stack_, "step");
     const auto x = as_array<Scalar>(x_object, "x", {-1, stack_.input_size()});
     const Index N = x.shape(0);
     const auto h = as_array<Scalar>(h_object, "h", {L, N, outputs});
@@ -158,11 +225,8 @@ class StackHandle {
   }
 
  private:
-  static LayerWorkspace<Scalar>& layer_of(Part& part, Index l) {
-    return part.workspace.layers[static_cast<std::size_t>(l)];
-  }
-  double multiply_adds(const PackedBatch& batch) const {
-    return stack_.multiply_adds_per_row() * static_cast<double>(batch.n_rows());
+  void require_parameters() const {
+    if (!has_parameters_) throw std::invalid_argument("parameters have not been set");
   }
   void require_fresh(const SharedCache& cache) const {
     if (cache == nullptr || cache->stack_id != id_) {
@@ -174,129 +238,31 @@ class StackHandle {
     }
   }
 
-  // BPTT to dx, to the gradient of the parameters `flat`, and to norms, where they are not null.
-  void run_backward(Cache<Scalar>& cache, const py::object& dy_object, const py::object& dh_object,
-                    const py::object& dc_object, Scalar* dx, Scalar* flat,
-                    const GradientNorms* norms, int n_threads) {
-    PassMemory<Scalar>& memory = *cache.memory;
-    const PackedBatch& batch = memory.batch;
-    const Index width = stack_.output_size();
-    const Index padded_width = stack_.padded_output_size();
-    const States dh_n = states_of(stack_, dh_object, "dh_n", batch.n_sequences());
-    const States dc_n = cell_states_of(stack_, dc_object, "dc_n", batch.n_sequences());
-    const bool packed = memory.starts.empty();
-    const Index R = batch.n_rows();
-    const Index I = stack_.input_size();
-    const Index padded_inputs = round_up(I, kBlock<Scalar>);
-    const Scalar* dy = nullptr;
-    if (!dy_object.is_none()) {
-      dy = as_array<Scalar>(dy_object, "dy", {R, width}).data();
-      if (packed) dy = padded(dy, R, width, padded_width, memory.dy);
+  // The memory of a cache that was made by `forward` (packed) or by `run`, and has not been used.
+  PassMemory<Scalar>& fresh_memory(const SharedCache& cache, bool packed) const {
+    require_fresh(cache);
+    if (cache->memory->packed != packed) {
+      throw std::invalid_argument(packed ? "cache is of run, not of forward"
+                                         : "cache is of forward, not of run");
     }
-    Scalar* packed_dx = nullptr;
-    if (dx != nullptr && packed) packed_dx = memory.dx.reserve(checked_product(R, padded_inputs));
-    const int threads = useful_threads(2.0 * multiply_adds(batch), n_threads);
-    for (Part& part : memory.parts) {
-      stack_.reserve_gradients(part.workspace, part.batch);
-      if (flat != nullptr) stack_.reserve_sums(part.sums, threads);
-      if (packed) continue;
-      const Index rows = part.batch.n_rows();
-      if (dy != nullptr) part.dy.reserve(checked_product(rows, padded_width));
-      if (dx != nullptr) part.dx.reserve(checked_product(rows, padded_inputs));
-    }
-    const Scalar* x = cache.x.data();
-    cache.spent = true;
-    const py::gil_scoped_release release;
-    run_with_workers(threads, [&](Workers& workers) {
-      each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
-        const Index first = part.batch.first_sequence();
-        for (Index l = 0; l < stack_.n_layers(); ++l) {
-          stack_.layer(l).set_state_gradient(layer_of(part, l), part.batch, data_of(dh_n, l, first),
-                                             data_of(dc_n, l, first), 0, part.batch.n_sequences());
-        }
-        StackGradients<Scalar>* sums = flat == nullptr ? nullptr : &part.sums;
-        if (sums != nullptr) stack_.clear(*sums, flat);
-        if (packed) {
-          stack_.backward(part.batch, {x, I, true}, {dy, padded_width, true},
-                          {packed_dx, padded_inputs, true}, Dropout{}, part.workspace, sums,
-                          its_workers, norms);
-        } else {
-          backward_sequences(stack_, memory.starts.data() + first, part, dy, dx, sums, its_workers,
-                             norms);
-        }
-      });
-      if (flat == nullptr) return;
-      std::vector<StackGradients<Scalar>*> parts;
-      for (Part& part : memory.parts) parts.push_back(&part.sums);
-      stack_.get_gradients(parts, flat, workers);
-    });
-    if (packed_dx == nullptr) return;
-    for (Index r = 0; r < R; ++r) std::copy_n(packed_dx + r * padded_inputs, I, dx + r * I);
+    return *cache->memory;
   }
 
-  py::tuple run_forward(PassMemory<Scalar>& memory, const py::object& x_object,
-                        const py::object& n_active, Index n_sequences,
-                        const py::object& starts_object, const py::object& h0_object,
-                        const py::object& c0_object, int n_threads, const SharedCache& cache,
-                        const Dropout& masks) {
-    PackedBatch& batch = memory.batch;
-    assign_batch(batch, n_active, n_sequences);
-    memory.starts = starts_of(starts_object, batch);
-    const bool packed = memory.starts.empty();
-    const auto x = as_array<Scalar>(x_object, "x", {batch.n_rows(), stack_.input_size()});
-    const States h0 = states_of(stack_, h0_object, "h0", n_sequences);
-    const States c0 = cell_states_of(stack_, c0_object, "c0", n_sequences);
-    const int threads = useful_threads(multiply_adds(batch), n_threads);
-    assign_parts(memory.parts, batch,
-                 cache != nullptr ? stack_.gradient_parts(batch) : stack_.parts(batch, threads));
-    for (Part& part : memory.parts) {
-      stack_.reserve(part.workspace, part.batch, cache != nullptr, masks);
-      if (packed) continue;
-      part.x.reserve(checked_product(part.batch.n_rows(), stack_.input_size()));
-    }
-    auto y = new_array<Scalar>({batch.n_rows(), stack_.output_size()});
-    Scalar* to = y.mutable_data();
-    const Scalar* from = x.data();
-    {
-      const py::gil_scoped_release release;
-      run_with_workers(threads, [&](Workers& workers) {
-        each_part(memory.parts, workers, [&](Part& part, Workers& its_workers) {
-          const Index first = part.batch.first_sequence();
-          const Index* starts = memory.starts.data() + first;
-          const auto start = [&](Index n_begin, Index n_end) {
-            for (Index l = 0; l < stack_.n_layers(); ++l) {
-              stack_.layer(l).set_initial_state(layer_of(part, l), part.batch,
-                                                data_of(h0, l, first), data_of(c0, l, first),
-                                                n_begin, n_end);
-            }
-            if (packed) return;
-            pack_sequences(part.batch, starts, from, stack_.input_size(), part.x.data(),
-                           stack_.input_size(), n_begin, n_end);
-          };
-          const auto finish = [&](Index n_begin, Index n_end) {
-            if (packed) {
-              stack_.get_output(part.workspace, part.batch, to, n_begin, n_end);
-            } else {
-              const BatchRows<const Scalar> rows = stack_.output(part.workspace, part.batch);
-              unpack_sequences(part.batch, starts, rows.data, rows.stride, to, stack_.output_size(),
-                               n_begin, n_end);
-            }
-          };
-          const BatchRows<const Scalar> rows{packed ? from : part.x.data(), stack_.input_size(),
-                                             packed};
-          stack_.forward(part.batch, rows, masks.of_part(first), part.workspace, its_workers, start,
-                         finish);
-        });
-      });
-    }
-    const auto [h_n, c_n] =
-        state_lists(stack_, memory, n_sequences, &RecurrentLayer<Scalar>::get_final_state);
-    py::object cache_object = py::none();
-    if (cache != nullptr) {
-      cache->x = x;
-      cache_object = py::cast(cache);
-    }
-    return py::make_tuple(y, h_n, c_n, cache_object);
+  void pass_forward(PassMemory<Scalar>& memory, bool keep, const CallerRows<const Scalar>& x,
+                    const StatePointers<Scalar>& h0, const StatePointers<Scalar>& c0,
+                    const Dropout& masks, const CallerRows<Scalar>& y, int n_threads) const {
+    const Dropout kept = keep ? masks : Dropout{};  // only training has masks
+    const int threads = reserve_forward(stack_, memory, keep, kept, n_threads);
+    const py::gil_scoped_release release;
+    forward_pass(stack_, memory, x, h0, c0, kept, y, threads);
+  }
+
+  void pass_backward(Cache<Scalar>& cache, const BackwardRows<Scalar>& rows, int n_threads) const {
+    PassMemory<Scalar>& memory = *cache.memory;
+    const int threads = reserve_backward(stack_, memory, rows, n_threads);
+    cache.spent = true;
+    const py::gil_scoped_release release;
+    backward_pass(stack_, memory, rows, threads);
   }
 
   static std::uint64_t next_id() {
@@ -337,19 +303,27 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
            "Copies the flat parameters (P,) into packed panels.")
       .def("forward", &Handle::forward, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
            py::arg("h0"), py::arg("c0"), py::kw_only(), py::arg("n_threads"), py::arg("keep"),
-           py::arg("starts") = py::none(), py::arg("seed") = py::none(),
-           py::arg("samples") = py::none(),
-           "y (R, D H), h_n and c_n per layer (N, H), and a cache or None. Rows of x, y and their "
-           "gradients are packed, or sequence after sequence where starts (N,) says at which row "
-           "each begins.")
+           py::arg("seed") = py::none(), py::arg("samples") = py::none(),
+           "y (R, D H), h_n and c_n per layer (N, H), and a cache or None.")
       .def("backward", &Handle::backward, py::arg("cache"), py::arg("dy"), py::arg("dh_n"),
            py::arg("dc_n"), py::kw_only(), py::arg("need_dx"), py::arg("n_threads"),
            "dx (R, I) or None, dh_0 and dc_0 per layer (N, H), and the gradient (P,).")
+      .def("run", &Handle::run, py::arg("x"), py::arg("state"), py::arg("n_threads"),
+           py::arg("keep"), py::arg("reverse"), py::arg("seed"),
+           "forward of sequences as they are: y like x, the state (L, N, H), and a cache or None. "
+           "None if an argument is no plain array, or none of the right shape.")
+      .def("run_back", &Handle::run_back, py::arg("cache"), py::arg("dy"), py::arg("dstate"),
+           py::arg("need_dx"), py::arg("n_threads"),
+           "backward of run: dx like x or None, dstate (L, N, H), and name -> gradient; or None.")
+      .def(
+          "state_gradient_norms", &Handle::state_gradient_norms, py::arg("cache"), py::arg("dy"),
+          py::arg("dstate"), py::arg("layer"), py::arg("n_threads"),
+          "In the place of run_back: norms (N + R) of the gradients of h and c of a layer: initial "
+          "states, then all steps, packed; or None.")
+      .def_static("form", &Handle::form, py::arg("cache"),
+                  "Of run: lengths (N,), packed order (N,), and T of an array, -1 of a list.")
       .def("gates", &Handle::gates, py::arg("cache"), py::arg("layer"),
            "Gates (R, G, H), cell states or None, and hidden states (R, H) of a layer.")
-      .def("state_gradient_norms", &Handle::state_gradient_norms, py::arg("cache"), py::arg("dy"),
-           py::arg("dh_n"), py::arg("dc_n"), py::kw_only(), py::arg("layer"), py::arg("n_threads"),
-           "Norms (N + R) of the gradients of h and c of a layer: initial states, then all steps.")
       .def("step", &Handle::step, py::arg("x"), py::arg("h"), py::arg("c"), py::arg("h_out"),
            py::arg("c_out"), py::arg("n_threads"),
            "One time step, from x (N, I) and states (L, N, H) to states; y (N, H) or None.");

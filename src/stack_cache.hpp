@@ -8,6 +8,7 @@
 
 #include "arrays.hpp"
 #include "base/workspace_pool.hpp"
+#include "caller_sequences.hpp"
 #include "layers/recurrent_stack.hpp"
 
 namespace lstmcore::binding {
@@ -17,7 +18,7 @@ struct PassPart {
   PackedBatch batch;
   StackWorkspace<Scalar> workspace;
   StackGradients<Scalar> sums;
-  AlignedBuffer<Scalar> x, dy, dx;  // packed rows of this part, where the caller's are not packed
+  AlignedBuffer<Scalar> x, dy, dx;  // packed rows of this part, where the caller has sequences
 };
 
 // The memory of one pass.
@@ -26,7 +27,8 @@ struct PassMemory {
   PackedBatch batch;
   std::vector<PassPart<Scalar>> parts;
   AlignedBuffer<Scalar> dy, dx;
-  std::vector<Index> starts;  // of the sequences in the caller's rows; empty where these are packed
+  bool packed = true;  // whether the caller's rows are; if not, they are sequences of this form
+  SequenceForm form;
 };
 
 // The backward pass overwrites it. The memory goes back to the stack's pool with it: a training

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "arrays.hpp"
-#include "stack_cache.hpp"
+#include "stack_pass.hpp"
 
 namespace lstmcore::binding {
 
@@ -34,18 +34,11 @@ StateArrays<Scalar> states_of(const RecurrentStack<Scalar>& stack, const py::obj
   return arrays;
 }
 
-// The states of layer l from sequence `first` on, or null for zeros.
 template <class Scalar>
-const Scalar* data_of(const StateArrays<Scalar>& states, Index l, Index first) {
-  if (states.empty()) return nullptr;
-  const Array<Scalar>& array = states[static_cast<std::size_t>(l)];
-  return array.data() + first * array.shape(1);
-}
-
-// Where the rows of a part of the batch begin.
-template <class Scalar>
-Scalar* rows_of(Array<Scalar>& states, const PackedBatch& part) {
-  return states.mutable_data() + part.first_sequence() * states.shape(1);
+StatePointers<Scalar> pointers_of(const StateArrays<Scalar>& arrays) {
+  StatePointers<Scalar> pointers;
+  for (const Array<Scalar>& array : arrays) pointers.push_back(array.data());
+  return pointers;
 }
 
 // h, or its gradient.
@@ -87,10 +80,7 @@ std::pair<py::list, py::list> state_lists(
   for (Index l = 0; l < stack.n_layers(); ++l) {
     auto h = new_array<Scalar>({N, stack.layer(l).output_size()});
     Array<Scalar> c = new_cell_state(stack, l, N);
-    for (const PassPart<Scalar>& part : memory.parts) {
-      (stack.layer(l).*get)(part.workspace.layers[static_cast<std::size_t>(l)], part.batch,
-                            rows_of(h, part.batch), rows_of(c, part.batch));
-    }
+    get_states(stack.layer(l), l, memory, get, h.mutable_data(), c.mutable_data());
     lists.first.append(h);
     if (stack.cell().has_cell_state()) lists.second.append(c);
   }

@@ -1,6 +1,6 @@
-// Between packed rows and arrays in which each sequence has its rows one after the other, as users
-// have them. Whoever works on a sequence copies it: rows that another core has just written cost
-// more than the copy.
+// Between packed rows and those of sequences as users have them, each with its rows one after the
+// other. Whoever works on a sequence copies it: rows that another core has just written cost more
+// than the copy.
 #pragma once
 
 #include <algorithm>
@@ -9,30 +9,41 @@
 
 namespace lstmcore {
 
-// The rows of the sequences [n_begin, n_end) of a batch to packed rows of `to_stride`, filled up
-// with zeros. Sequence n begins at row starts[n] of `from`, whose rows are `width` wide.
+// The rows of the sequences of a batch, in its order.
 template <class Scalar>
-void pack_sequences(const PackedBatch& batch, const Index* starts, const Scalar* from, Index width,
+struct SequenceRows {
+  Scalar* const* first = nullptr;  // the row that a sequence is read from
+  Index step = 0;  // from there to the next: the width of a row; less than 0 where ends come first
+
+  // For a part of the batch that begins with sequence `n`.
+  SequenceRows of_part(Index n) const noexcept { return {first + n, step}; }
+};
+
+// The rows of the sequences [n_begin, n_end) of a batch, `width` wide, to packed rows of
+// `to_stride`, filled up with zeros.
+template <class Scalar>
+void pack_sequences(const PackedBatch& batch, const SequenceRows<const Scalar>& from, Index width,
                     Scalar* to, Index to_stride, Index n_begin, Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
-    const Scalar* row = from + starts[n] * width;
+    const Scalar* row = from.first[n];
     for (Index t = 0; t < batch.length(n); ++t) {
       Scalar* packed = to + (batch.offset(t) + n) * to_stride;
       std::fill(std::copy_n(row, width, packed), packed + to_stride, Scalar{0});
-      row += width;
+      row += from.step;
     }
   }
 }
 
 // And back.
 template <class Scalar>
-void unpack_sequences(const PackedBatch& batch, const Index* starts, const Scalar* from,
-                      Index from_stride, Scalar* to, Index width, Index n_begin,
+void unpack_sequences(const PackedBatch& batch, const Scalar* from, Index from_stride,
+                      const SequenceRows<Scalar>& to, Index width, Index n_begin,
                       Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
-    Scalar* row = to + starts[n] * width;
+    Scalar* row = to.first[n];
     for (Index t = 0; t < batch.length(n); ++t) {
-      row = std::copy_n(from + (batch.offset(t) + n) * from_stride, width, row);
+      std::copy_n(from + (batch.offset(t) + n) * from_stride, width, row);
+      row += to.step;
     }
   }
 }

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from lstmcore._gradient_flow import GradientFlow, flows_of, require_one_direction
 from lstmcore._inference import checked_level, level_gates, record_type
 from lstmcore._threads import resolve_threads
-
-if TYPE_CHECKING:
-    from lstmcore._user_batch import UserBatch
+from lstmcore._user_batch import UserBatch
 
 
 def layer_records(
     stack: Any,
     content: Any,
-    batch: UserBatch,
     kind: str,
     n_layers: int,
     n_directions: int,
@@ -32,8 +29,6 @@ def layer_records(
         The layers in the core.
     content : object
         What the forward pass kept.
-    batch : UserBatch
-        Its sequences.
     kind : str
         The kind of cell.
     n_layers : int
@@ -48,6 +43,7 @@ def layer_records(
     records : list of Gates, GRUGates or RNNStates
         One for each layer; arrays in the form of the layer's output.
     """
+    batch = UserBatch.of_pass(stack, content)
     records = []
     for level in range(n_layers):
         gates, cell, hidden = level_gates(stack, content, level, n_directions)
@@ -65,6 +61,7 @@ class InspectableLayer:
     bidirectional: bool
     dtype: str
     n_jobs: int | None
+    _has_cell_state: ClassVar[bool]
     _stack: Any
 
     if TYPE_CHECKING:
@@ -117,15 +114,12 @@ class InspectableLayer:
         level = checked_level(layer, self.num_layers)
         require_one_direction(self.bidirectional)
         _, _, cache = self._run(x, state, keep=True)
-        batch = cache.batch
-        rows, h, c = self._packed_gradients(dy, dstate, batch)
+        batch = UserBatch.of_pass(self._stack, cache.content)
+        dy, dstate = self._plain_gradients(dy, dstate, cache.content)
         if dy is None and dstate is None:
-            shape = self.num_layers, batch.n_sequences, self.output_size
-            h = list(np.zeros(shape, self.dtype))
-            h[-1][:] = 1
-        n_threads = resolve_threads(self.n_jobs)
+            dstate = self._gradient_of_last_h(batch.n_sequences)
         norms = self._stack.state_gradient_norms(
-            cache.content, rows, h, c, layer=level, n_threads=n_threads
+            cache.content, dy, dstate, level, resolve_threads(self.n_jobs)
         )
         packed = flows_of(norms, batch.n_active, batch.n_sequences)
         flows: list[Any] = [None] * batch.n_sequences
@@ -136,5 +130,11 @@ class InspectableLayer:
     def _run(self, x: Any, state: Any, *, keep: bool) -> tuple[Any, Any, Any]:
         raise NotImplementedError
 
-    def _packed_gradients(self, dy: Any, dstate: Any, batch: UserBatch) -> tuple[Any, Any, Any]:
+    def _gradient_of_last_h(self, n_sequences: int) -> Any:
+        """Return the gradient of the sum of the last layer's final h, as that of a state."""
+        dh = np.zeros((self.num_layers, n_sequences, self.output_size), self.dtype)
+        dh[-1] = 1
+        return (dh, None) if self._has_cell_state else dh
+
+    def _plain_gradients(self, dy: Any, dstate: Any, content: Any) -> tuple[Any, Any]:
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from lstmcore import _core
 from lstmcore._files import Savable
 from lstmcore._initializers import draw_seed, initial_parameters
-from lstmcore._live_parameters import LiveParameters, named_views
+from lstmcore._live_parameters import LiveParameters
 from lstmcore._threads import resolve_threads
-from lstmcore._user_batch import UserBatch
+from lstmcore._user_batch import plain_sequences
 from lstmcore.layers._checks import (
     checked_bool,
     checked_dtype,
@@ -34,13 +34,12 @@ State = TypeVar("State")
 _CONNECTIONS = ("bidirectional", "residual", "reverse")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Cache:
     """What a forward pass keeps for one backward pass."""
 
     stack: Any
     content: Any
-    batch: UserBatch
     version: int
 
 
@@ -218,7 +217,6 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         gates = layer_records(
             self._stack,
             cache.content,
-            cache.batch,
             kind,
             self.num_layers,
             self._n_directions,
@@ -298,53 +296,41 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
                 "cache is of a forward pass with other parameters: the layer has been called with "
                 "new ones since."
             )
-        batch = cache.batch
-        dx, dh_0, dc_0, gradient = self._stack.backward(
-            cache.content,
-            *self._packed_gradients(dy, dstate, batch),
-            need_dx=bool(need_dx),
-            n_threads=resolve_threads(self.n_jobs),
-        )
-        return (
-            None if dx is None else batch.sequences(self._turned(batch, dx)),
-            self._unpacked(batch, dh_0, dc_0),
-            named_views(gradient, self._stack.layout),
-        )
+        how = bool(need_dx), resolve_threads(self.n_jobs)
+        content = cache.content
+        # The core takes plain arrays as they are. What it leaves is looked at, and converted, here:
+        # after a pass, Python has long left the processor's caches, and each line of it takes time.
+        gradients = self._stack.run_back(content, dy, dstate, *how)
+        if gradients is None:
+            plain = self._plain_gradients(dy, dstate, content)
+            gradients = self._stack.run_back(content, *plain, *how)
+        return cast("tuple[Any, State, dict[str, Array]]", gradients)
 
     def _run(
         self, x: Any, state: State | None, *, keep: bool, seed: int | None = None
     ) -> tuple[Any, State, Any]:
         """Run a forward pass; the cache is None unless it is to be kept."""
         self._live.sync()
-        batch, rows = UserBatch.of(x, np.dtype(self.dtype), self.input_size)
-        parts = self._parts(state, "state", batch.n_sequences)
-        y, h_n, c_n, content = self._stack.forward(
-            self._turned(batch, rows),
-            batch.n_active,
-            batch.n_sequences,
-            *self._packed(batch, parts),
-            n_threads=resolve_threads(self.n_jobs),
-            keep=keep,
-            starts=batch.packed_starts,
-            seed=seed,
-            samples=None if seed is None else batch.order,
-        )
-        cache = _Cache(self._stack, content, batch, self._live.version) if keep else None
-        y = self._turned(batch, y)
-        return batch.sequences(y), self._unpacked(batch, h_n, c_n), cache
+        how = resolve_threads(self.n_jobs), keep, self.reverse, seed
+        found = self._stack.run(x, state, *how)
+        if found is None:  # as in backward
+            x = plain_sequences(x, np.dtype(self.dtype), self.input_size, "x")
+            found = self._stack.run(x, self._plain_state(state, "state", len(x)), *how)
+        y, after, content = found
+        return y, after, _Cache(self._stack, content, self._live.version) if keep else None
 
-    def _turned(self, batch: UserBatch, rows: Array) -> Array:
-        """Return rows of x as the layer reads them, or what it put out where it belongs."""
-        return batch.turned(rows) if self.reverse else rows
-
-    def _packed_gradients(self, dy: Any, dstate: Any, batch: UserBatch) -> tuple[Any, Any, Any]:
-        """Return gradients of the output, and of h and c in the end, as the core takes them."""
-        rows = None
+    def _plain_gradients(self, dy: Any, dstate: Any, content: Any) -> tuple[Any, Any]:
+        """Return gradients of the output and of the state in the end as plain arrays."""
+        lengths, _, _ = self._stack.form(content)
         if dy is not None:
-            rows = batch.rows_like(dy, np.dtype(self.dtype), self.output_size, "dy")
-            rows = self._turned(batch, rows)
-        parts = self._parts(dstate, "dstate", batch.n_sequences, optional=True)
-        return rows, *self._packed(batch, parts)
+            dy = plain_sequences(dy, np.dtype(self.dtype), self.output_size, "dy")
+            found = np.array([len(sequence) for sequence in dy], np.intp)
+            if not np.array_equal(found, lengths):
+                raise ValueError(
+                    f"dy must have as many sequences as x, of the same lengths: {lengths}, got "
+                    f"{found}."
+                )
+        return dy, self._plain_state(dstate, "dstate", len(lengths), optional=True)
 
     def __repr__(self) -> str:
         shown = self._shown_options()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lstmcore._user_batch import checked_part, checked_state
-
-if TYPE_CHECKING:
-    from lstmcore._user_batch import UserBatch
 
 Array: TypeAlias = NDArray[Any]
 State = TypeVar("State")
@@ -61,14 +58,14 @@ class StatefulLayer(Generic[State]):
         """Return arrays as a state."""
         return cast("State", (h, c) if self._has_cell_state else h)
 
-    def _packed(
-        self, batch: UserBatch, parts: tuple[Array | None, ...]
-    ) -> tuple[list[Array] | None, list[Array] | None]:
-        """Return the arrays of a state as the core takes them, c None where there is none."""
-        h, c = (*map(batch.pack_state, parts), None)[:2]
-        return h, c
-
-    def _unpacked(self, batch: UserBatch, h: list[Array], c: list[Array]) -> State:
-        """Return packed arrays, one for each layer, as a state."""
-        c_array = batch.unpack_state(c) if self._has_cell_state else None
-        return self._joined(batch.unpack_state(h), c_array)
+    def _plain_state(
+        self, state: Any, name: str, n_sequences: int, *, optional: bool = False
+    ) -> Any:
+        """Return a state as the core takes it: C-contiguous, of the dtype of the layer."""
+        if state is None:
+            return None
+        parts = [
+            None if part is None else np.ascontiguousarray(part)
+            for part in self._parts(state, name, n_sequences, optional=optional)
+        ]
+        return tuple(parts) if self._has_cell_state else parts[0]
