@@ -170,6 +170,20 @@ struct OptimizerStep {
   Scalar decoupled_decay;          // AdamW: learning_rate * weight_decay, shrinks the parameter
 };
 
+// A mask drawn for a row of units, a multiple of B: `dropped` where a unit's random number is below
+// the threshold, else `kept`; or, of values there are, those that are kept times `kept`.
+template <class Scalar>
+struct MaskRow {
+  std::uint64_t key;
+  std::uint32_t counter[3];  // beside them counts a fourth the units, by fours
+  std::uint32_t threshold;
+  Index size;
+  const Scalar* from;  // (size), or null for the mask itself
+  Scalar dropped, kept;
+  Scalar* to;  // blocks of B units, to_block_stride apart; may be `from` where they are contiguous
+  Index to_block_stride;
+};
+
 // What a cell is made of.
 template <class Scalar>
 struct CellFunctions {
@@ -189,6 +203,7 @@ struct KernelTable {
   // to[c * to_stride + r] = from[r * from_stride + c]
   void (*transpose)(const Scalar* from, Index from_stride, Scalar* to, Index to_stride,
                     Index n_rows, Index n_columns) noexcept;
+  void (*mask_row)(const MaskRow<Scalar>&) noexcept;
   void (*adam)(const OptimizerStep<Scalar>&) noexcept;
   void (*sgd)(const OptimizerStep<Scalar>&) noexcept;
   void (*rmsprop)(const OptimizerStep<Scalar>&) noexcept;

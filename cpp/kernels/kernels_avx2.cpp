@@ -11,6 +11,7 @@
 #include "kernels/cells/lstm_variant.inc"
 #include "kernels/cells/rnn.inc"
 #include "kernels/gemm.inc"
+#include "kernels/mask_row.inc"
 #include "kernels/optimizer.inc"
 #include "kernels/transpose.inc"
 

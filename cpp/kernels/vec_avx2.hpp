@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <cstdint>
+
 #include "base/index.hpp"
 #include "kernels/vec_transpose.hpp"
 
@@ -43,6 +45,13 @@ struct VecFloat32 {
   static V where_positive(V a, V yes, V no) noexcept {
     const auto mask = _mm256_cmp_ps(a.reg, _mm256_setzero_ps(), _CMP_GT_OQ);
     return {_mm256_blendv_ps(no.reg, yes.reg, mask)};
+  }
+  // yes where a number is below the bound, no elsewhere.
+  static V where_below(const std::uint32_t* numbers, std::uint32_t bound, V yes, V no) noexcept {
+    const __m256i some = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers));
+    const __m256i most = _mm256_max_epu32(some, _mm256_set1_epi32(static_cast<int>(bound)));
+    const __m256i reached = _mm256_cmpeq_epi32(some, most);
+    return {_mm256_blendv_ps(yes.reg, no.reg, _mm256_castsi256_ps(reached))};
   }
   static V abs(V a) noexcept { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0F), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
@@ -92,6 +101,12 @@ struct VecFloat64 {
     const auto mask = _mm256_cmp_pd(a.reg, _mm256_setzero_pd(), _CMP_GT_OQ);
     return {_mm256_blendv_pd(no.reg, yes.reg, mask)};
   }
+  static V where_below(const std::uint32_t* numbers, std::uint32_t bound, V yes, V no) noexcept {
+    const __m128i some = _mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers));
+    const __m128i most = _mm_max_epu32(some, _mm_set1_epi32(static_cast<int>(bound)));
+    const __m256i reached = _mm256_cvtepi32_epi64(_mm_cmpeq_epi32(some, most));
+    return {_mm256_blendv_pd(yes.reg, no.reg, _mm256_castsi256_pd(reached))};
+  }
   static V abs(V a) noexcept { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m256d mask = _mm256_set1_pd(-0.0);
@@ -106,6 +121,35 @@ struct VecFloat64 {
   template <int kMantissa, int kBias>
   static V fma_pow2(V a, V, V shifted, V c) noexcept {
     return fma(a, pow2<kMantissa, kBias>(shifted), c);
+  }
+};
+
+// Numbers of 32 bits, each in the lower half of 64; what stands in the upper half is arbitrary.
+struct VecUint64 {
+  static constexpr Index kLanes = 4;
+
+  __m256i reg;
+
+  using V = VecUint64;
+  static V set1(std::uint64_t x) noexcept {
+    return {_mm256_set1_epi64x(static_cast<long long>(x))};
+  }
+  // first and the numbers after it, in the order in which `interleave` wants them.
+  static V count_from(std::uint64_t first) noexcept {
+    return {_mm256_add_epi64(set1(first).reg, _mm256_setr_epi64x(0, 2, 1, 3))};
+  }
+  static V mul(V a, V b) noexcept { return {_mm256_mul_epu32(a.reg, b.reg)}; }
+  static V upper_half(V a) noexcept { return {_mm256_srli_epi64(a.reg, 32)}; }
+  static V xor3(V a, V b, V c) noexcept {
+    return {_mm256_xor_si256(_mm256_xor_si256(a.reg, b.reg), c.reg)};
+  }
+  // Of the smallest number counted a, b, c, d, then of the next; 4 kLanes numbers in all.
+  static void interleave(V a, V b, V c, V d, std::uint32_t* to) noexcept {
+    const __m256i ab = _mm256_blend_epi32(a.reg, _mm256_slli_epi64(b.reg, 32), 0xAA);
+    const __m256i cd = _mm256_blend_epi32(c.reg, _mm256_slli_epi64(d.reg, 32), 0xAA);
+    auto* vectors = reinterpret_cast<__m256i*>(to);
+    _mm256_storeu_si256(vectors, _mm256_unpacklo_epi64(ab, cd));
+    _mm256_storeu_si256(vectors + 1, _mm256_unpackhi_epi64(ab, cd));
   }
 };
 

@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <cstdint>
+
 // gcc 12 takes the deliberately undefined operand of its own AVX-512 intrinsics for a mistake.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -70,6 +72,12 @@ struct VecFloat32 {
     const auto mask = _mm512_cmp_ps_mask(a.reg, _mm512_setzero_ps(), _CMP_GT_OQ);
     return {_mm512_mask_blend_ps(mask, no.reg, yes.reg)};
   }
+  // yes where a number is below the bound, no elsewhere.
+  static V where_below(const std::uint32_t* numbers, std::uint32_t bound, V yes, V no) noexcept {
+    const __m512i limit = _mm512_set1_epi32(static_cast<int>(bound));
+    const auto below = _mm512_cmplt_epu32_mask(_mm512_loadu_si512(numbers), limit);
+    return {_mm512_mask_blend_ps(below, no.reg, yes.reg)};
+  }
   static V abs(V a) noexcept { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0F), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m512 mask = _mm512_set1_ps(-0.0F);
@@ -117,6 +125,11 @@ struct VecFloat64 {
     const auto mask = _mm512_cmp_pd_mask(a.reg, _mm512_setzero_pd(), _CMP_GT_OQ);
     return {_mm512_mask_blend_pd(mask, no.reg, yes.reg)};
   }
+  static V where_below(const std::uint32_t* numbers, std::uint32_t bound, V yes, V no) noexcept {
+    const __m256i some = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers));
+    const __m256i limit = _mm256_set1_epi32(static_cast<int>(bound));
+    return {_mm512_mask_blend_pd(_mm256_cmplt_epu32_mask(some, limit), no.reg, yes.reg)};
+  }
   static V abs(V a) noexcept { return {_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.reg)}; }
   static V copysign(V magnitude, V sign) noexcept {
     const __m512d mask = _mm512_set1_pd(-0.0);
@@ -131,6 +144,32 @@ struct VecFloat64 {
   template <int kMantissa, int kBias>
   static V fma_pow2(V a, V n, V, V c) noexcept {
     return {_mm512_add_pd(_mm512_scalef_pd(a.reg, n.reg), c.reg)};
+  }
+};
+
+// Numbers of 32 bits, each in the lower half of 64; what stands in the upper half is arbitrary.
+struct VecUint64 {
+  static constexpr Index kLanes = 8;
+
+  __m512i reg;
+
+  using V = VecUint64;
+  static V set1(std::uint64_t x) noexcept { return {_mm512_set1_epi64(static_cast<long long>(x))}; }
+  // first and the numbers after it, in the order in which `interleave` wants them.
+  static V count_from(std::uint64_t first) noexcept {
+    return {_mm512_add_epi64(set1(first).reg, _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7))};
+  }
+  static V mul(V a, V b) noexcept { return {_mm512_mul_epu32(a.reg, b.reg)}; }
+  static V upper_half(V a) noexcept { return {_mm512_srli_epi64(a.reg, 32)}; }
+  static V xor3(V a, V b, V c) noexcept {
+    return {_mm512_ternarylogic_epi64(a.reg, b.reg, c.reg, 0x96)};
+  }
+  // Of the smallest number counted a, b, c, d, then of the next; 4 kLanes numbers in all.
+  static void interleave(V a, V b, V c, V d, std::uint32_t* to) noexcept {
+    const __m512i ab = _mm512_mask_blend_epi32(0xAAAA, a.reg, _mm512_slli_epi64(b.reg, 32));
+    const __m512i cd = _mm512_mask_blend_epi32(0xAAAA, c.reg, _mm512_slli_epi64(d.reg, 32));
+    _mm512_storeu_si512(to, _mm512_unpacklo_epi64(ab, cd));
+    _mm512_storeu_si512(to + 16, _mm512_unpackhi_epi64(ab, cd));
   }
 };
 

@@ -2,6 +2,8 @@
 // instruction sets are held against, and the code that runs where they don't exist.
 #pragma once
 
+#include <cstdint>
+
 #include "base/index.hpp"
 
 namespace lstmcore {
@@ -77,6 +79,11 @@ struct PlainVec {
   static PlainVec where_positive(PlainVec a, PlainVec yes, PlainVec no) noexcept {
     return each([&](int l) { return a.lane[l] > 0 ? yes.lane[l] : no.lane[l]; });
   }
+  // yes where a number is below the bound, no elsewhere.
+  static PlainVec where_below(const std::uint32_t* numbers, std::uint32_t bound, PlainVec yes,
+                              PlainVec no) noexcept {
+    return each([&](int l) { return numbers[l] < bound ? yes.lane[l] : no.lane[l]; });
+  }
   static PlainVec sqrt(PlainVec a) noexcept {
     return each([&](int l) {
       if constexpr (sizeof(Scalar) == 4) {
@@ -110,6 +117,31 @@ struct PlainVec {
 
 using VecFloat32 = PlainVec<float, unsigned, 4>;
 using VecFloat64 = PlainVec<double, unsigned long long, 2>;
+
+// A number of 32 bits in the lower half of 64; what stands in the upper half is arbitrary.
+struct VecUint64 {
+  static constexpr Index kLanes = 1;
+
+  std::uint64_t lane;
+
+  using V = VecUint64;
+  static V set1(std::uint64_t x) noexcept { return {x}; }
+  // first and the numbers after it, in the order in which `interleave` wants them.
+  static V count_from(std::uint64_t first) noexcept { return {first}; }
+  // Of the lower halves.
+  static V mul(V a, V b) noexcept {
+    return {std::uint64_t{static_cast<std::uint32_t>(a.lane)} * static_cast<std::uint32_t>(b.lane)};
+  }
+  static V upper_half(V a) noexcept { return {a.lane >> 32}; }
+  static V xor3(V a, V b, V c) noexcept { return {a.lane ^ b.lane ^ c.lane}; }
+  // Of the smallest number counted a, b, c, d, then of the next; 4 kLanes numbers in all.
+  static void interleave(V a, V b, V c, V d, std::uint32_t* to) noexcept {
+    to[0] = static_cast<std::uint32_t>(a.lane);
+    to[1] = static_cast<std::uint32_t>(b.lane);
+    to[2] = static_cast<std::uint32_t>(c.lane);
+    to[3] = static_cast<std::uint32_t>(d.lane);
+  }
+};
 
 }  // namespace
 }  // namespace lstmcore

@@ -4,8 +4,6 @@
 // on the batch the sample is in.
 #pragma once
 
-#include <algorithm>
-
 #include "base/random.hpp"
 #include "kernels/kernel_table.hpp"
 #include "layers/packed_batch.hpp"
@@ -41,44 +39,54 @@ struct Dropout {
   // Step t of a sequence, counted from where it begins.
   Index step(Index n, Index t) const noexcept { return begins == nullptr ? t : begins[n] + t; }
 
-  // to[j] = from[j] * mask / (1 - rate) for the units of sequence n at step t. `from` may be `to`.
+  // to[j] = from[j] * mask / (1 - rate) for the units of sequence n at step t, a multiple of B.
+  // `from` may be `to`.
   template <class Scalar>
-  void apply(Index n, Index layer, Index t, Index n_units, const Scalar* from,
-             Scalar* to) const noexcept {
-    const auto scale = static_cast<Scalar>(1.0 / (1.0 - rate));
-    each_unit(MaskKind::kBetweenLayers, rate, n, layer, t, n_units,
-              [&](Index j, bool drop) { to[j] = drop ? Scalar{0} : from[j] * scale; });
+  void apply(const KernelTable<Scalar>& kernels, Index n, Index layer, Index t, Index n_units,
+             const Scalar* from, Scalar* to) const noexcept {
+    MaskRow<Scalar> row = row_of<Scalar>(MaskKind::kBetweenLayers, rate, n, layer, t, n_units);
+    row.from = from;
+    row.kept = kept_scale<Scalar>(rate);
+    row.to = to;
+    row.to_block_stride = kBlock<Scalar>;
+    kernels.mask_row(row);
   }
   // mask[j] = dropped with probability `probability`, else kept; blocks of B units are `stride`
   // apart.
   template <class Scalar>
-  void draw(MaskKind kind, double probability, Index n, Index layer, Index t, Index n_units,
-            Scalar dropped, Scalar kept, Scalar* mask, Index stride) const noexcept {
-    constexpr Index B = kBlock<Scalar>;
-    each_unit(kind, probability, n, layer, t, n_units,
-              [&](Index j, bool drop) { mask[j / B * stride + j % B] = drop ? dropped : kept; });
+  void draw(const KernelTable<Scalar>& kernels, MaskKind kind, double probability, Index n,
+            Index layer, Index t, Index n_units, Scalar dropped, Scalar kept, Scalar* mask,
+            Index stride) const noexcept {
+    MaskRow<Scalar> row = row_of<Scalar>(kind, probability, n, layer, t, n_units);
+    row.dropped = dropped;
+    row.kept = kept;
+    row.to = mask;
+    row.to_block_stride = stride;
+    kernels.mask_row(row);
+  }
+
+  // What is kept is scaled up: expectations stay what they were.
+  template <class Scalar>
+  static Scalar kept_scale(double rate) noexcept {
+    return static_cast<Scalar>(1.0 / (1.0 - rate));
   }
 
  private:
-  template <class Visit>
-  void each_unit(MaskKind kind, double probability, Index n, Index layer, Index t, Index n_units,
-                 Visit&& visit) const noexcept {
-    const auto threshold = static_cast<std::uint64_t>(probability * 4294967296.0);
+  template <class Scalar>
+  MaskRow<Scalar> row_of(MaskKind kind, double probability, Index n, Index layer, Index t,
+                         Index n_units) const noexcept {
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who applies masks has samples.
     const auto sample = static_cast<std::uint64_t>(samples[n]);
-    const std::uint64_t key_of_kind =
+    MaskRow<Scalar> row{};
+    row.key =
         kind == MaskKind::kBetweenLayers ? key : mix64(key + static_cast<std::uint64_t>(kind));
-    for (Index j = 0; j < n_units; j += 4) {
-      const Philox random = philox4x32(
-          {static_cast<std::uint32_t>(sample),
-           static_cast<std::uint32_t>((sample >> 32) << 8) | static_cast<std::uint32_t>(layer),
-           static_cast<std::uint32_t>(t), static_cast<std::uint32_t>(j / 4)},
-          key_of_kind);
-      const Index group = std::min<Index>(4, n_units - j);
-      for (Index u = 0; u < group; ++u) {
-        visit(j + u, random[static_cast<std::size_t>(u)] < threshold);
-      }
-    }
+    row.counter[0] = static_cast<std::uint32_t>(sample);
+    row.counter[1] =
+        static_cast<std::uint32_t>((sample >> 32) << 8) | static_cast<std::uint32_t>(layer);
+    row.counter[2] = static_cast<std::uint32_t>(t);
+    row.threshold = static_cast<std::uint32_t>(probability * 4294967296.0);
+    row.size = n_units;
+    return row;
   }
 };
 

@@ -7,44 +7,37 @@
 #include "layers/recurrent_layer.hpp"
 
 namespace lstmcore {
-namespace {
-
-// What is kept is scaled up: expectations stay what they were.
-template <class Scalar>
-Scalar kept_scale(double rate) noexcept {
-  return static_cast<Scalar>(1.0 / (1.0 - rate));
-}
-
-}  // namespace
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::draw_masks(const PackedBatch& batch, const Dropout& dropout,
                                         Index number, LayerWorkspace<Scalar>& w, Index n_begin,
                                         Index n_end) const noexcept {
   if (!w.masks.drawn) return;
+  const KernelTable<Scalar>& kernels = groups_.front().kernels();
   const Index Pp = padded_output_size();
   const Index Hp = padded_hidden_size();
   const Index stride = batch.n_rows() * B;
-  for (Index n = n_begin; n < n_end; ++n) {
-    if (cell_.hidden_dropout > 0) {
-      dropout.draw(MaskKind::kHidden, cell_.hidden_dropout, n, number, 0, Pp, Scalar{0},
-                   kept_scale<Scalar>(cell_.hidden_dropout), w.masks.hidden.data() + n * Pp, B);
-    }
-    const Index steps = cell_.has_step_masks() ? batch.length(n) : 0;
-    for (Index t = 0; t < steps; ++t) {
+  for (Index n = n_begin; n < n_end && cell_.hidden_dropout > 0; ++n) {
+    dropout.draw(kernels, MaskKind::kHidden, cell_.hidden_dropout, n, number, 0, Pp, Scalar{0},
+                 Dropout::kept_scale<Scalar>(cell_.hidden_dropout), w.masks.hidden.data() + n * Pp,
+                 B);
+  }
+  const Index steps = cell_.has_step_masks() && n_begin < n_end ? batch.length(n_begin) : 0;
+  for (Index t = 0; t < steps; ++t) {
+    for (Index n = n_begin; n < std::min(n_end, batch.n_active(t)); ++n) {
       const Index row = batch.offset(t) + n;
       const Index step = dropout.step(n, t);
       if (cell_.zoneout_hidden > 0) {
-        dropout.draw(MaskKind::kZoneoutHidden, cell_.zoneout_hidden, n, number, step, Pp, Scalar{1},
-                     Scalar{0}, w.masks.zoneout_hidden.data() + row * Pp, B);
+        dropout.draw(kernels, MaskKind::kZoneoutHidden, cell_.zoneout_hidden, n, number, step, Pp,
+                     Scalar{1}, Scalar{0}, w.masks.zoneout_hidden.data() + row * Pp, B);
       }
       if (cell_.zoneout_cell > 0) {
-        dropout.draw(MaskKind::kZoneoutCell, cell_.zoneout_cell, n, number, step, Hp, Scalar{1},
-                     Scalar{0}, w.masks.zoneout_cell.data() + row * B, stride);
+        dropout.draw(kernels, MaskKind::kZoneoutCell, cell_.zoneout_cell, n, number, step, Hp,
+                     Scalar{1}, Scalar{0}, w.masks.zoneout_cell.data() + row * B, stride);
       }
       if (cell_.recurrent_dropout > 0) {
-        dropout.draw(MaskKind::kCandidate, cell_.recurrent_dropout, n, number, step, Hp, Scalar{0},
-                     kept_scale<Scalar>(cell_.recurrent_dropout),
+        dropout.draw(kernels, MaskKind::kCandidate, cell_.recurrent_dropout, n, number, step, Hp,
+                     Scalar{0}, Dropout::kept_scale<Scalar>(cell_.recurrent_dropout),
                      w.masks.candidate.data() + row * B, stride);
       }
     }

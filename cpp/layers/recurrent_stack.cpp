@@ -14,7 +14,7 @@ constexpr double kBeyondOwnCache = 1 << 20;
 
 template <class Scalar>
 RecurrentStack<Scalar>::RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels)
-    : spec_(spec) {
+    : spec_(spec), kernels_(&kernels) {
   layers_.reserve(static_cast<std::size_t>(spec.n_levels() * spec.n_directions()));
   for (Index level = 0; level < spec.n_levels(); ++level) {
     for (Index direction = 0; direction < spec.n_directions(); ++direction) {

@@ -215,6 +215,7 @@ class RecurrentStack {
   void each_state(Scalar* states, Index n_sequences, Body&& body) const;
 
   StackSpec spec_;
+  const KernelTable<Scalar>* kernels_;
   std::vector<RecurrentLayer<Scalar>> layers_;
   Index n_parameters_ = 0;
   Index rows_of_run_ = 0;

@@ -76,7 +76,7 @@ void RecurrentStack<Scalar>::prepare(Index level, const PackedBatch& batch,
   LevelWorkspace<Scalar>& memory = w.levels[static_cast<std::size_t>(level)];
   const BatchRows<const Scalar> rows = below(level, batch, x, w);
   if (level > 0 && dropout.active()) {
-    drop_rows(dropout, batch, level, rows,
+    drop_rows(*kernels_, dropout, batch, level, rows,
               BatchRows<Scalar>{memory.dropped.data(), rows.stride, false}, n_begin, n_end);
   }
   if (!spec_.bidirectional) return;
@@ -137,8 +137,8 @@ void RecurrentStack<Scalar>::join_gradient(Index level, const PackedBatch& batch
              n_begin, n_end);
   }
   if (level > 0 && dropout.active()) {
-    drop_rows(dropout, batch, level, BatchRows<const Scalar>{dx.data, dx.stride, dx.of_whole}, dx,
-              n_begin, n_end);
+    drop_rows(*kernels_, dropout, batch, level,
+              BatchRows<const Scalar>{dx.data, dx.stride, dx.of_whole}, dx, n_begin, n_end);
   }
   if (is_residual(level) && dy.data != nullptr) {
     add_rows(batch, RowOrder::kSame, dy, dx, dx.stride, n_begin, n_end);

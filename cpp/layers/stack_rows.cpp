@@ -40,13 +40,13 @@ void add_rows(const PackedBatch& batch, RowOrder order, const BatchRows<const Sc
 }
 
 template <class Scalar>
-void drop_rows(const Dropout& dropout, const PackedBatch& batch, Index level,
-               const BatchRows<const Scalar>& from, const BatchRows<Scalar>& to, Index n_begin,
-               Index n_end) noexcept {
+void drop_rows(const KernelTable<Scalar>& kernels, const Dropout& dropout, const PackedBatch& batch,
+               Index level, const BatchRows<const Scalar>& from, const BatchRows<Scalar>& to,
+               Index n_begin, Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     for (Index t = 0; t < batch.length(n); ++t) {
-      dropout.apply(n, level, dropout.step(n, t), to.stride, from.at(batch, t) + n * from.stride,
-                    to.at(batch, t) + n * to.stride);
+      dropout.apply(kernels, n, level, dropout.step(n, t), to.stride,
+                    from.at(batch, t) + n * from.stride, to.at(batch, t) + n * to.stride);
     }
   }
 }
@@ -59,9 +59,11 @@ template void add_rows(const PackedBatch&, RowOrder, const BatchRows<const float
                        const BatchRows<float>&, Index, Index, Index) noexcept;
 template void add_rows(const PackedBatch&, RowOrder, const BatchRows<const double>&,
                        const BatchRows<double>&, Index, Index, Index) noexcept;
-template void drop_rows(const Dropout&, const PackedBatch&, Index, const BatchRows<const float>&,
-                        const BatchRows<float>&, Index, Index) noexcept;
-template void drop_rows(const Dropout&, const PackedBatch&, Index, const BatchRows<const double>&,
-                        const BatchRows<double>&, Index, Index) noexcept;
+template void drop_rows(const KernelTable<float>&, const Dropout&, const PackedBatch&, Index,
+                        const BatchRows<const float>&, const BatchRows<float>&, Index,
+                        Index) noexcept;
+template void drop_rows(const KernelTable<double>&, const Dropout&, const PackedBatch&, Index,
+                        const BatchRows<const double>&, const BatchRows<double>&, Index,
+                        Index) noexcept;
 
 }  // namespace lstmcore

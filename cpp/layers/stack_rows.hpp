@@ -26,8 +26,8 @@ void add_rows(const PackedBatch& batch, RowOrder order, const BatchRows<const Sc
 
 // Masks what level `level` reads, or the gradient of it; `from` may be `to`.
 template <class Scalar>
-void drop_rows(const Dropout& dropout, const PackedBatch& batch, Index level,
-               const BatchRows<const Scalar>& from, const BatchRows<Scalar>& to, Index n_begin,
-               Index n_end) noexcept;
+void drop_rows(const KernelTable<Scalar>& kernels, const Dropout& dropout, const PackedBatch& batch,
+               Index level, const BatchRows<const Scalar>& from, const BatchRows<Scalar>& to,
+               Index n_begin, Index n_end) noexcept;
 
 }  // namespace lstmcore

@@ -135,7 +135,7 @@ void Network<Scalar>::score(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
       Scalar* row = pooled + n * width();
-      dropout.apply(n, stack_.n_levels(), 0, width(), row, row);
+      dropout.apply(kernels_->table<Scalar>(), n, stack_.n_levels(), 0, width(), row, row);
     }
   }
   head_.forward(pooled + n_begin * width(), w.scores.data() + (first + n_begin) * padded_outputs(),
@@ -153,7 +153,8 @@ void Network<Scalar>::backward_head(const Dropout& dropout, NetworkWorkspace<Sca
   if (dropout.active()) {
     for (Index n = n_begin; n < n_end; ++n) {
       Scalar* row = dpooled + n * width();
-      dropout.of_part(first).apply(n, stack_.n_levels(), 0, width(), row, row);
+      dropout.of_part(first).apply(kernels_->table<Scalar>(), n, stack_.n_levels(), 0, width(), row,
+                                   row);
     }
   }
 }
