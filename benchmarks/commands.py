@@ -26,6 +26,7 @@ from .shapes import MODES, SUITES, Shape, Suite
 from .tables import threads_text, write_into
 
 DEFAULT_OUTPUT = (CHECKOUT or Path()) / "build" / "benchmarks" / "result.json"
+INTERRUPTED = 130  # what shells make of it
 QUICK = Settings((1,), rounds=5, seconds=0.1)
 
 
@@ -190,12 +191,14 @@ def _run(options: argparse.Namespace) -> int:
     try:
         for suite, shapes in chosen:
             runner.run(suite, shapes, [m for m in suite.modes if m in (options.modes or MODES)])
+        interrupted = False
     except KeyboardInterrupt:
         print("interrupted; what was measured is kept", file=sys.stderr)
+        interrupted = True
     result = runner.result()
     _write(result, options.output)
     print(f"{len(result['records'])} records in {options.output}", file=sys.stderr)
-    return _status(result)
+    return INTERRUPTED if interrupted else _status(result)
 
 
 def _phases(options: argparse.Namespace) -> int:
