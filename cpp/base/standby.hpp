@@ -43,7 +43,8 @@ class StandbyThread {
 
   void run() noexcept;
   void rest() noexcept;  // until something is offered
-  bool asleep() const noexcept { return state_.load(std::memory_order_relaxed) == kAsleep; }
+  // Who wakes it has seen all that it did before it slept: free() no longer tells of that.
+  bool asleep() const noexcept { return state_.load(std::memory_order_acquire) == kAsleep; }
   void wake() noexcept;
   void wait_until_idle() const noexcept;
 
