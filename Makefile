@@ -34,7 +34,7 @@ RESULTS = build/benchmarks
 MEASURED = $(SUITES:%=$(RESULTS)/%.json)
 bench: .venv/extra-bench
 	@rm -rf $(RESULTS)/failed
-	$(foreach suite,$(SUITES),$(BENCH) $(or $(RUN_$(suite)),run $(suite) $(BENCH_OPTIONS)) \
+	@$(foreach suite,$(SUITES),echo "== $(suite)"; $(BENCH) $(or $(RUN_$(suite)),run $(suite) $(BENCH_OPTIONS)) \
 	  --output $(RESULTS)/$(suite).json || { [ $$? = 1 ] && touch $(RESULTS)/failed; } || exit 2;)
 	$(BENCH) report $(MEASURED) --plots $(RESULTS)/plots > $(RESULTS)/report.md
 	@echo "$(RESULTS)/report.md and $(RESULTS)/plots/ show it all; for the README of the benchmarks:"

@@ -14,6 +14,7 @@ from . import machine, peak
 from .client import Client, PeerFailedError, PeerMissingError, PeerUnsupportedError
 from .fitting import make_task
 from .oracle import Reference, WrongResultError, judge, write_reference
+from .peers import offers
 from .results import SCHEMA
 from .shapes import Shape, Suite
 from .statistics import summarise
@@ -111,7 +112,7 @@ class Runner:
         }
 
     def _measure_shape(self, suite: str, shape: Shape, modes: Sequence[str], threads: int) -> None:
-        clients = self._start(threads)
+        clients = self._start([n for n in self.names if offers(n, modes)], threads)
         ceiling = peak.Peak(threads, self.settings.isa)
         try:
             with tempfile.TemporaryDirectory() as folder:
@@ -126,8 +127,8 @@ class Runner:
                 client.close()
             ceiling.close()
 
-    def _start(self, threads: int) -> list[Client]:
-        started = [self._client(name, threads) for name in self.names if name not in self.missing]
+    def _start(self, names: Sequence[str], threads: int) -> list[Client]:
+        started = [self._client(name, threads) for name in names if name not in self.missing]
         clients = []
         for client in started:
             try:

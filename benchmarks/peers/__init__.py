@@ -5,6 +5,7 @@ A peer is imported only in its own process, so a missing one costs nothing but a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 
 from .base import Peer
@@ -19,6 +20,12 @@ PEERS: dict[str, tuple[str, str]] = {
     "jax": ("jax_peer:Jax", "lax.scan, x·W_ih hoisted, jit"),
     "keras": ("keras_peer:Keras", "keras.layers.LSTM; whole fits only"),
 }
+WHOLE_FITS = ("lstmcore", "torch", "keras")
+
+
+def offers(name: str, modes: Iterable[str]) -> bool:
+    """Whether a peer may have one of these modes: another isn't worth the start of its process."""
+    return any(name in WHOLE_FITS if mode == "fit" else name != "keras" for mode in modes)
 
 
 def load(name: str) -> type[Peer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 from pathlib import Path
@@ -192,6 +193,18 @@ def test_a_wrong_shape_or_nan_is_infinitely_wrong(tmp_path: Path) -> None:
     assert oracle.errors({"y": np.full((4, 2), 1.1)}, str(path), slice(None))["y"] == pytest.approx(
         0.1
     )
+
+
+def test_no_peer_is_started_for_what_it_does_not_offer() -> None:
+    peers = harness("peers")
+    for name, (where, _) in peers.PEERS.items():
+        module, wanted = where.split(":")
+        tree = ast.parse(Path(peers.__file__).with_name(f"{module}.py").read_text())
+        peer = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == wanted)
+        own = {method.name for method in peer.body if isinstance(method, ast.FunctionDef)}
+        if "describe" in own:  # or it is another peer's class with something changed
+            assert peers.offers(name, ["fit"]) == ("fit" in own), name
+            assert peers.offers(name, ["infer", "train", "step"]) == ("infer" in own), name
 
 
 def test_deepbench_is_complete_and_names_are_unique() -> None:
