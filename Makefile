@@ -98,9 +98,12 @@ SANITIZED = \
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
+# Ninja, which isolation would bring: under make the modules wait for the whole core, and that for all
+# kernels.
 .venv/build-requires: pyproject.toml .venv/bin/python
-	.venv/bin/python -c "import tomllib; \
-	  print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $@.txt
+	.venv/bin/python -c "import tomllib; requires = \
+	  tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires']; \
+	  print(*requires, 'ninja', sep='\n')" > $@.txt
 	$(PIP) install --quiet -r $@.txt
 	@touch $@
 
