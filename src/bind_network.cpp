@@ -185,7 +185,7 @@ void set_inputs(NetworkSpec& spec, Index n_columns,
 }
 
 template <class Scalar>
-void bind(py::module_& module, const char* name) {
+void bind_network_class(py::module_& module, const char* name) {
   using Bound = NetworkHandle<Scalar>;
   py::class_<Bound>(module, name, "Recurrent stack, pooling, dense head and link.")
       .def(
@@ -256,8 +256,8 @@ void bind(py::module_& module, const char* name) {
 }  // namespace
 
 void bind_network(py::module_& module) {
-  bind<float>(module, "NetworkFloat32");
-  bind<double>(module, "NetworkFloat64");
+  bind_network_class<float>(module, "NetworkFloat32");
+  bind_network_class<double>(module, "NetworkFloat64");
 }
 
 }  // namespace lstmcore::binding

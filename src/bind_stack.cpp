@@ -281,7 +281,7 @@ class StackHandle {
 };
 
 template <class Scalar>
-void bind(py::module_& module, const char* name, const char* cache_name) {
+void bind_stack_class(py::module_& module, const char* name, const char* cache_name) {
   using Handle = StackHandle<Scalar>;
   py::class_<Cache<Scalar>, std::shared_ptr<Cache<Scalar>>>(
       module, cache_name, "What a forward pass keeps for one backward pass.");
@@ -332,8 +332,8 @@ void bind(py::module_& module, const char* name, const char* cache_name) {
 }  // namespace
 
 void bind_stack(py::module_& module) {
-  bind<float>(module, "RecurrentStackFloat32", "RecurrentCacheFloat32");
-  bind<double>(module, "RecurrentStackFloat64", "RecurrentCacheFloat64");
+  bind_stack_class<float>(module, "RecurrentStackFloat32", "RecurrentCacheFloat32");
+  bind_stack_class<double>(module, "RecurrentStackFloat64", "RecurrentCacheFloat64");
 }
 
 }  // namespace lstmcore::binding

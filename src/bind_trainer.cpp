@@ -202,7 +202,7 @@ void require(bool good, const char* name, double value, const char* expected) {
 }
 
 template <class Scalar>
-void bind(py::module_& module, const char* name) {
+void bind_trainer_class(py::module_& module, const char* name) {
   using Bound = Trainer<Scalar>;
   py::class_<Bound>(module, name, "The training loop of a network: loss, optimiser, clipping.")
       .def(py::init([](const NetworkHandle<Scalar>& network, const std::string& loss,
@@ -258,8 +258,8 @@ void bind(py::module_& module, const char* name) {
 }  // namespace
 
 void bind_trainer(py::module_& module) {
-  bind<float>(module, "TrainerFloat32");
-  bind<double>(module, "TrainerFloat64");
+  bind_trainer_class<float>(module, "TrainerFloat32");
+  bind_trainer_class<double>(module, "TrainerFloat64");
 }
 
 }  // namespace lstmcore::binding
