@@ -18,7 +18,8 @@ FOLDER = Path(__file__).resolve().parent
 CHECKOUT = FOLDER.parent if (FOLDER.parent / "pyproject.toml").exists() else None
 # Everything in the environment that changes how a peer computes.
 _ENVIRONMENT = re.compile(
-    r"^(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|ONEDNN|DNNL|ATEN|TORCH|ORT|XLA|JAX|KERAS|TF|LSTMCORE)_"
+    r"^(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|ONEDNN|DNNL|ATEN|TORCH|ORT|XLA|JAX|KERAS|LSTMCORE)_"
+    r"|^TF_(ENABLE|NUM|XLA)_"  # others have names that begin with TF_, too
     r"|^(LD_PRELOAD|MALLOC_ARENA_MAX|MALLOC_CONF)$"
 )
 # scikit-learn sets these when it is imported; they say nothing about the caller.
