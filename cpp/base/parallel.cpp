@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
+#include <bit>
 #include <exception>
 
 #include "base/floating_point_mode.hpp"
@@ -43,43 +45,47 @@ class Patience {
 
 }  // namespace
 
-bool Workers::run_one() noexcept {
-  std::uint64_t claim = claim_.load(std::memory_order_acquire);
-  for (;;) {
-    const auto item = static_cast<Index>(claim & ((std::uint64_t{1} << kItemBits) - 1));
-    if (item >= n_items_.load(std::memory_order_acquire)) return false;
-    const Item body = body_.load(std::memory_order_relaxed);
-    void* context = context_.load(std::memory_order_relaxed);
-    // Success says that the task was still this one, and then it stays until the item is done:
-    // what was read of it is right.
-    if (claim_.compare_exchange_weak(claim, claim + 1, std::memory_order_acq_rel,
-                                     std::memory_order_acquire)) {
-      body(item, context);
-      n_done_.fetch_add(1, std::memory_order_release);
+bool Workers::run_one(int thread) noexcept {
+  std::uint64_t unclaimed = unclaimed_.load(std::memory_order_relaxed);
+  while (unclaimed != 0) {
+    const std::uint64_t own = std::uint64_t{1} << (thread % kMostItems);
+    const std::uint64_t item = (unclaimed & own) != 0 ? own : unclaimed & (~unclaimed + 1);
+    if (unclaimed_.compare_exchange_weak(unclaimed, unclaimed & ~item, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+      body_(first_ + std::countr_zero(item), context_);
       return true;
     }
   }
+  return false;
 }
 
 void Workers::lead(Index n_items, Item body, void* context) noexcept {
-  // Between tasks all items are claimed: nobody can claim while the next one is written down.
-  n_items_.store(0, std::memory_order_relaxed);
-  n_done_.store(0, std::memory_order_relaxed);
-  const std::uint64_t task = (claim_.load(std::memory_order_relaxed) >> kItemBits) + 1;
-  claim_.store(task << kItemBits, std::memory_order_release);
-  body_.store(body, std::memory_order_relaxed);
-  context_.store(context, std::memory_order_relaxed);
-  n_items_.store(n_items, std::memory_order_release);
-  while (run_one()) {
+  for (Index first = 0; first < n_items; first += kMostItems) {
+    lead_some(first, std::min(n_items - first, kMostItems), body, context);
   }
-  Patience patience;
-  while (n_done_.load(std::memory_order_acquire) < n_items) patience.wait();
 }
 
-void Workers::help() noexcept {
+void Workers::lead_some(Index first, Index n_items, Item body, void* context) noexcept {
+  // All items of the task before have been claimed and done: nobody reads these.
+  body_ = body;
+  context_ = context;
+  first_ = first;
+  // The first item is the leader's own without a claim.
+  unclaimed_.store((~std::uint64_t{0} >> (kMostItems - n_items)) & ~std::uint64_t{1},
+                   std::memory_order_release);
+  body(first, context);
+  Index n_done = 1;
+  while (run_one(0)) ++n_done;
+  n_left_ += n_items - n_done;
+  Patience patience;
+  while (n_helped_.load(std::memory_order_acquire) != n_left_) patience.wait();
+}
+
+void Workers::help(int thread) noexcept {
   Patience patience;
   while (!dismissed_.load(std::memory_order_acquire)) {
-    if (run_one()) {
+    if (run_one(thread)) {
+      n_helped_.fetch_add(1, std::memory_order_release);
       patience = Patience();
     } else {
       patience.wait();
@@ -92,7 +98,7 @@ void Workers::dismiss() noexcept { dismissed_.store(true, std::memory_order_rele
 // Lends the private ends of Workers to the region below.
 class Region {
  public:
-  static void help(Workers& workers) noexcept { workers.help(); }
+  static void help(Workers& workers, int thread) noexcept { workers.help(thread); }
   static void dismiss(Workers& workers) noexcept { workers.dismiss(); }
 };
 
@@ -117,7 +123,7 @@ void detail::run_with_workers(int n_threads, void (*program)(Workers&, void*), v
       }
       Region::dismiss(workers);
     } else {
-      Region::help(workers);
+      Region::help(workers, omp_get_thread_num());
     }
   }
   if (failure) std::rethrow_exception(failure);

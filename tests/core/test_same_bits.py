@@ -21,6 +21,8 @@ from cases import (
 )
 from reference import Array
 
+from lstmcore import _core
+
 BATCHES = [
     Case("ragged", 5, (33,), (13, 9, 9, 4, 4, 4, 1, 0, 0)),
     Case("two-layers", 17, (8, 19), (6, 6, 5, 3, 3, 0)),
@@ -185,3 +187,18 @@ def test_whole_sequence_in_two_halves(isa: str, dtype: np.dtype[Any]) -> None:
     np.testing.assert_array_equal(np.concatenate([first, second]), y)
     for ours, whole in zip([*h, *c], [*h_n, *c_n], strict=True):
         np.testing.assert_array_equal(ours, whole)
+
+
+def test_more_threads_than_a_task_has_room_for() -> None:
+    """Items are handed out 64 at a time; here more threads than that want some."""
+    rng = np.random.default_rng(0)
+    stack = _core.RecurrentStackFloat32(64, [64])
+    stack.set_parameters(rng.normal(0, 0.1, stack.n_parameters).astype(np.float32))
+    x = rng.normal(size=(60 * 80, 64)).astype(np.float32)
+    n_active = np.full(60, 80)
+    # So many that each thread is worth its start.
+    assert x.shape[0] * 4 * 64 * 128 > 70 * 2e6
+    one, many = (
+        stack.forward(x, n_active, 80, None, None, n_threads=n, keep=False)[0] for n in (1, 70)
+    )
+    np.testing.assert_array_equal(one, many)
