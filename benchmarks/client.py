@@ -116,7 +116,7 @@ class Client:
         return about
 
     def ask(self, order: str, **arguments: Any) -> dict[str, Any]:
-        """Send an order, ``prepare``, ``run`` or ``memory``, and wait for the answer.
+        """Send an order, a method of the worker, and wait for the answer.
 
         Raises
         ------

@@ -191,7 +191,7 @@ def _section(
 
 def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: str) -> str:
     """How near a step comes to reading its weights once, and how steady it is."""
-    shares, tails = [], []
+    shares, tails, machine = [], [], []
     for record in records:
         if record["peer"] != subject or "ns" not in record:
             continue
@@ -199,7 +199,12 @@ def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: s
         if not math.isnan(share):
             shares.append(f"{record['shape']} {100 * share:.0f} %")
         tails.append(f"{record['shape']} {factor(record['ns']['p99'] / median(record))}")
+        if "steadiness" in record:
+            machine.append(f"{record['shape']} {factor(record['steadiness'])}")
     lines = [f"p99 over median ({subject}): {', '.join(tails)} (goal: at most 1.5×)."]
+    if machine:
+        what = "As long a computation of one thread that waits for nothing has"
+        lines[0] += f" {what} {', '.join(machine)}."
     if shares:
         what = (
             "Speed against reading the weights once, on all threads, from the caches that hold them"

@@ -180,6 +180,9 @@ class Runner:
             kept = checked.keys() & {"errors", "loss", "constant_loss", "runtimes", "path"}
             record |= {key: checked[key] for key in sorted(kept)}
             record["ns"] = summarise(client_times)
+            if base["mode"] == "step":
+                asked = {"nanoseconds": record["ns"]["median"], "seconds": self.settings.seconds}
+                record |= ready[name][0].ask("steadiness", **asked)
             record["gflops"] = base["flops"] / record["ns"]["median"]
             self.records.append(record)
         medians = [f"{name} {summarise(v)['median'] / 1e6:.4g}" for name, v in times.items()]

@@ -24,6 +24,7 @@ from .machine import memory, openmp_runtimes, reset_peak_memory
 from .peers.base import Operation, Peer, UnsupportedError
 from .problem import Array, Problem, make_problem
 from .shapes import Shape
+from .steadiness import steadiness
 
 EVICTION_BYTES = 128 << 20
 MAX_COLD_CALLS = 30
@@ -116,6 +117,10 @@ class Worker:
             took.append(clock() - start)
         return {"ns": took}
 
+    def steadiness(self, nanoseconds: float, seconds: float) -> dict[str, float]:
+        """How steady calls of that length are here that do nothing but compute."""
+        return {"steadiness": steadiness(nanoseconds, seconds)}
+
     def memory(self, shape: dict[str, Any], mode: str) -> dict[str, float]:
         """MiB at the peak of some calls, over the process with its libraries, weights and inputs.
 
@@ -160,7 +165,12 @@ def serve(name: str, threads: int) -> None:
         # where a module lies is nobody's business
         answer(missing=re.sub(r" \(.*\)", "", str(error)))
         return
-    orders = {"prepare": worker.prepare, "run": worker.run, "memory": worker.memory}
+    orders = {
+        "prepare": worker.prepare,
+        "run": worker.run,
+        "memory": worker.memory,
+        "steadiness": worker.steadiness,
+    }
     for line in sys.stdin:
         order = json.loads(line)
         try:

@@ -15,6 +15,7 @@ from lstmcore._cli.bench import harness
 
 statistics, results, ratios = harness("statistics"), harness("results"), harness("ratios")
 compare, phases, shapes = harness("compare"), harness("phases"), harness("shapes")
+steadiness = harness("steadiness")
 oracle, problem, reference = harness("oracle"), harness("problem"), harness("reference")
 
 
@@ -23,6 +24,11 @@ def test_summary_is_over_calls_and_keeps_the_turns() -> None:
     assert (found["min"], found["median"], found["calls"]) == (1.0, 1.0, 5)
     assert found["rounds"] == [1.0, 10.0]
     assert found["p99"] > 9
+
+
+def test_steadiness_is_the_tail_over_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steadiness, "times", lambda *_: [9, 2, 2, 2])
+    assert steadiness.steadiness(2.0, 1.0) == 4.5
 
 
 def test_geometric_mean() -> None:

@@ -89,6 +89,9 @@ def test_steps_are_held_to_the_caches_and_to_their_tail() -> None:
     row = record("lstmcore", [1.0, 1.0, 2.0], "stream-64", "stream", "step")
     text = report.report(result(row))
     assert "p99 over median (lstmcore): stream-64 1.98×" in text
+    assert "waits for nothing" not in text
+    text = report.report(result({**row, "steadiness": 1.25}))
+    assert "As long a computation of one thread that waits for nothing has stream-64 1.25×." in text
     assert "Speed against reading the weights" not in text  # they don't fit into this L1
     row["threads"], run = 2, result(row)
     run["runs"][0]["bandwidth"]["2"] = [{"level": "L2", "bytes": 1 << 20, "gbps": 1.0}]
