@@ -1,7 +1,8 @@
 """Right answers for cells other than the plain LSTM: lstmcore's own layer in float64.
 
 The tests hold that layer to oracles and finite differences; here it stands in for all of these
-oracles. A library that has the cell too, and agrees, confirms it.
+oracles. A library that has the cell too, and agrees, confirms it. Masks are those of float32: they
+depend on the seed, not on the dtype.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def solve_cell(problem: Problem) -> dict[str, Array]:
     for name, value in layer.parameters.items():
         if name.startswith("ln_"):
             value *= VARIANTS[problem.shape.cell].gain
-    y, _, cache = layer.forward(sequences_of(problem, problem.x))
+    seed = VARIANTS[problem.shape.cell].seed
+    y, _, cache = layer.forward(sequences_of(problem, problem.x), seed=seed)
     dx, _, gradients = layer.backward(sequences_of(problem, problem.dy), cache)
     answer = {"y": rows_of(problem, y), "dx": rows_of(problem, dx), **without_level(gradients)}
     return answer | {PARAMETER + name: value for name, value in layer.parameters.items()}

@@ -20,6 +20,9 @@ class Variant:
         Arguments of the class.
     torch : dict or None, default=None
         Arguments of torch's class of that name; None where torch has no such layer.
+    seed : int or None, default=None
+        Decides the masks of training, which then are drawn in each call. Such a layer is measured
+        in training alone: else it has none.
     gain : float, default=1.0
         Of layer normalisation. With 1, differences grow from step to step: of x in the eighth digit
         to y in the fourth after 100 steps, in float64 too, and no result could be checked.
@@ -29,6 +32,7 @@ class Variant:
     why: str
     options: dict[str, Any] = field(default_factory=dict)
     torch: dict[str, Any] | None = None
+    seed: int | None = None
     gain: float = 1.0
 
     @property
@@ -66,6 +70,15 @@ VARIANTS: dict[str, Variant] = {
     "projected": Variant("LSTM", "h has half as many units", {"proj_size": 64}, {"proj_size": 64}),
     "layer-norm": Variant("LSTM", "products and c normalised", {"layer_norm": True}, gain=0.5),
     "zoneout": Variant("LSTM", "by its expectation", {"zoneout_hidden": 0.1, "zoneout_cell": 0.1}),
+    "zoneout-drawn": Variant(
+        "LSTM", "masks of h and c", {"zoneout_hidden": 0.1, "zoneout_cell": 0.1}, seed=1
+    ),
+    "recurrent-dropout": Variant(
+        "LSTM", "a mask of the candidate at each step", {"recurrent_dropout": 0.2}, seed=1
+    ),
+    "variational-dropout": Variant(
+        "LSTM", "a mask of h for each sequence", {"hidden_dropout": 0.2}, seed=1
+    ),
     "bidirectional": Variant(
         "LSTM", "both directions", {"bidirectional": True}, {"bidirectional": True}
     ),

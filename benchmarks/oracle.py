@@ -71,7 +71,12 @@ def write_reference(shape: Shape, mode: str, folder: Path) -> Reference | None:
 
 
 def choose_sequences(shape: Shape, mode: str) -> list[int]:
-    """Sequences that the reference can solve in time, the longest and the shortest among them."""
+    """Sequences that the reference can solve in time, the longest and the shortest among them.
+
+    All, where masks are drawn: they are those of a sequence's place in the batch.
+    """
+    if shape.variant.seed is not None:
+        return list(range(shape.N))
     flops = shape.flops(mode if mode == "infer" or mode.startswith("train") else "infer")
     many = int(np.clip(LARGEST * shape.N / flops, min(2, shape.N), shape.N))
     return sorted({int(n) for n in np.linspace(0, shape.N - 1, many)})

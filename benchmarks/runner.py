@@ -116,7 +116,7 @@ class Runner:
         ceiling = peak.Peak(threads, self.settings.isa)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                for mode in modes:
+                for mode in filter(shape.runs_in, modes):
                     reference = write_reference(shape, mode, Path(folder))
                     base = {"suite": suite, "shape": shape.name, "mode": mode, "threads": threads}
                     base |= {"isa": self.settings.isa, "size": shape.to_dict()}

@@ -55,6 +55,10 @@ class Shape:
         """The layer."""
         return VARIANTS[self.cell]
 
+    def runs_in(self, mode: str) -> bool:
+        """Whether there is something to measure: masks are drawn in training alone."""
+        return self.variant.seed is None or mode.startswith("train")
+
     def lengths(self) -> NDArray[np.int64]:
         """Lengths of the N sequences, longest first, the same in every process."""
         if self.shortest is None:

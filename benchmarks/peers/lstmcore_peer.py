@@ -43,12 +43,13 @@ class Layer(Peer):
         return Operation(lambda: layer(x), outputs, problem.x.nbytes)
 
     def train(self, problem: Problem, need_dx: bool) -> Operation:
-        """``layer.forward``, then ``layer.backward``."""
+        """``layer.forward``, with a seed where it draws masks, then ``layer.backward``."""
         layer = self._layer(problem)
         x, dy = sequences_of(problem, problem.x), sequences_of(problem, problem.dy)
+        seed = problem.shape.variant.seed
 
         def run() -> tuple[Any, Any, dict[str, Array]]:
-            y, _, cache = layer.forward(x)
+            y, _, cache = layer.forward(x, seed=seed)
             dx, _, gradients = layer.backward(dy, cache, need_dx=need_dx)
             return y, dx, gradients
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ statistics, results, ratios = harness("statistics"), harness("results"), harness
 compare, phases, shapes = harness("compare"), harness("phases"), harness("shapes")
 steadiness = harness("steadiness")
 oracle, problem, reference = harness("oracle"), harness("problem"), harness("reference")
+WEIGHTS = ("weight_ih", "weight_hh", "bias")
 
 
 def test_summary_is_over_calls_and_keeps_the_turns() -> None:
@@ -177,6 +179,36 @@ def test_the_reference_takes_what_it_can_afford() -> None:
     chosen = oracle.choose_sequences(large, "train")
     assert 2 <= len(chosen) < 8
     assert (chosen[0], chosen[-1]) == (0, 127)
+
+
+def test_layers_with_masks_are_measured_in_training_with_the_masks_of_a_whole_batch() -> None:
+    drawn = [s for s in shapes.SUITES["cells"].shapes if s.variant.seed is not None]
+    assert {"cell-recurrent-dropout", "cell-variational-dropout"} <= {s.name for s in drawn}
+    for each in drawn:
+        assert not each.runs_in("infer")
+        assert not each.runs_in("step")
+        assert each.runs_in("train")
+        assert each.runs_in("train-nodx")
+        wide = shapes.Shape("wide", 100, 64, 2048, 2048, "", cell=each.cell)
+        assert oracle.choose_sequences(wide, "train") == list(range(64))
+    assert shape("cells", "cell-zoneout").runs_in("infer")
+
+
+def test_the_answer_for_a_layer_with_masks_is_that_of_its_seed(tmp_path: Path) -> None:
+    cell_reference, peer = harness("cell_reference"), harness("peers.lstmcore_peer")
+    small = shapes.Shape("small", 5, 6, 3, 17, "ragged", 2, cell="recurrent-dropout")
+    expected = oracle.write_reference(small, "train", tmp_path)
+    known = cell_reference.parameters_in(expected.path)
+    given = replace(problem.make_problem(small), of_cell=known)
+    found = peer.Layer(1).prepare(given, "train").outputs()
+    oracle.judge({"errors": oracle.errors(found, expected.path, slice(None))})
+    assert {"y", "dx", "weight_ih", "weight_hh", "bias"} == found.keys()
+    undrawn = peer.Layer(1).prepare(
+        replace(given, shape=replace(small, cell="lstm"), **{k: known[f"{k}_l0"] for k in WEIGHTS}),
+        "train",
+    )
+    with pytest.raises(oracle.WrongResultError):
+        oracle.judge({"errors": oracle.errors(undrawn.outputs(), expected.path, slice(None))})
 
 
 def test_wrong_results_are_refused() -> None:
