@@ -203,6 +203,25 @@ def train(
     return parameters, state, curve
 
 
+def assert_same_training(
+    spec: Spec,
+    isa: str,
+    start: Array,
+    data: Data,
+    epochs: Sequence[Sequence[Sequence[int]]],
+) -> list[float]:
+    """Same bits on an instruction set as without one, for any threads; the mean losses."""
+    dtype = start.dtype
+    expected = train(spec.trainer(dtype, "scalar"), start, data, epochs)
+    for n_threads in (1, 3):
+        trainer = spec.trainer(dtype, isa)
+        parameters, state, curve = train(trainer, start, data, epochs, n_threads=n_threads)
+        np.testing.assert_array_equal(parameters, expected[0])
+        np.testing.assert_array_equal(state, expected[1])
+        assert curve == expected[2]
+    return expected[2]
+
+
 def link_of(loss: str) -> str:
     """The link that belongs to a loss."""
     links = {"softmax_cross_entropy": "softmax", "sigmoid_cross_entropy": "sigmoid"}

@@ -6,7 +6,6 @@ What is lost is the oracle's, which draws the same masks; the gradient is that o
 from __future__ import annotations
 
 from itertools import cycle, product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +18,11 @@ from networks import (
     POOLINGS,
     Data,
     Spec,
+    assert_same_training,
     batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
-    train,
 )
 from reference import Array
 from reference_dropout import mask
@@ -156,13 +155,4 @@ def test_training_gives_the_same_bits(spec: Spec, isa: str) -> None:
     lengths = (*LENGTHS, *(6,) * 30)
     data, start = draw_data(spec, lengths, dtype), draw_parameters(spec, dtype)
     epochs = [[range(20), range(20, len(lengths))]] * 2
-
-    def run(isa: str, n_threads: int) -> Any:
-        return train(spec.trainer(dtype, isa), start, data, epochs, n_threads=n_threads)
-
-    expected = run("scalar", 1)
-    for n_threads in (1, 3):
-        parameters, state, curve = run(isa, n_threads)
-        np.testing.assert_array_equal(parameters, expected[0])
-        np.testing.assert_array_equal(state, expected[1])
-        assert curve == expected[2]
+    assert_same_training(spec, isa, start, data, epochs)

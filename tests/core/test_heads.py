@@ -12,12 +12,12 @@ from core.test_oracle import numerical_gradient
 from networks import (
     Data,
     Spec,
+    assert_same_training,
     batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
     oracle_loss_and_gradient,
-    train,
 )
 from reference import Array, stack_forward
 from reference_cells import Cell
@@ -73,16 +73,7 @@ def test_training_gives_the_same_bits(wide: bool, isa: str, dtype: np.dtype[Any]
     half = len(lengths) // 2
     epochs = [[range(half), range(half, len(lengths))]] * (1 if wide else 2)
     start = draw_parameters(spec, dtype) / (10 if wide else 1)
-
-    def run(isa: str, n_threads: int) -> Any:
-        return train(spec.trainer(dtype, isa), start, data, epochs, n_threads=n_threads)
-
-    expected = run("scalar", 1)
-    for n_threads in (1, 3):
-        parameters, state, curve = run(isa, n_threads)
-        np.testing.assert_array_equal(parameters, expected[0])
-        np.testing.assert_array_equal(state, expected[1])
-        assert curve == expected[2]
+    assert_same_training(spec, isa, start, data, epochs)
 
 
 @pytest.mark.parametrize("cell", [Cell(), Cell("gru")], ids=str)

@@ -12,11 +12,11 @@ from cell_cases import MASKED
 from core.test_oracle import numerical_gradient
 from networks import (
     Spec,
+    assert_same_training,
     batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
-    train,
 )
 from reference_cells import Cell, stack_forward
 from reference_masks import draw_masks
@@ -109,13 +109,7 @@ def test_training_gives_the_same_bits(cell: Cell, isa: str, dtype: np.dtype[Any]
     data = draw_data(spec, (*LENGTHS, *(7,) * 60), dtype)
     epochs = [[range(40), range(40, 66)]] * 2
     start = draw_parameters(spec, dtype)
-    expected = train(spec.trainer(dtype, "scalar"), start, data, epochs)
-    for n_threads in (1, 3):
-        parameters, _, curve = train(
-            spec.trainer(dtype, isa), start, data, epochs, n_threads=n_threads
-        )
-        np.testing.assert_array_equal(parameters, expected[0])
-        assert curve == expected[2]
+    assert_same_training(spec, isa, start, data, epochs)
 
 
 @pytest.mark.parametrize("cell", ALL_KINDS, ids=str)
