@@ -37,6 +37,9 @@ CELLS = [
 
 NORMALISED = Cell("lstm", (("layer_norm", True), ("peephole", True), ("cell_clip", 1.1)))
 
+# What asks for c as it is before zoneout.
+ZONED_PEEPHOLE = Cell("lstm", (("peephole", True), ("cell_clip", 0.9), ("zoneout_cell", 0.4)))
+
 # The same kernels with other options, or shared ones: fewer shapes are enough.
 VARIANTS = [
     Cell("gru", (("gate_clip", 1.3), ("cell_activation", ("softsign", 0.0, 0.0)))),
@@ -56,6 +59,8 @@ VARIANTS = [
     Cell("lstm", (("layer_norm", True), ("gate_activation", ("hard_sigmoid", 0.2, 0.5)))),
     Cell("lstm", (("cell_activation", ("elu", 0.7, 0.0)), ("peephole", True))),
     Cell("lstm", (("zoneout_hidden", 0.3), ("zoneout_cell", 0.6))),
+    ZONED_PEEPHOLE,
+    Cell(NORMALISED.kind, (*NORMALISED.options, ("zoneout_cell", 0.4))),
 ]
 
 # Cells whose training draws masks: of each kind alone, and together, in every kernel.
@@ -67,6 +72,7 @@ MASKED = [
         "lstm",
         (
             ("coupled_gates", True),
+            ("peephole", True),
             ("recurrent_dropout", 0.3),
             ("hidden_dropout", 0.2),
             ("zoneout_hidden", 0.4),
@@ -87,9 +93,11 @@ MASKED = [
         (
             ("layer_norm", True),
             ("peephole", True),
+            ("cell_clip", 1.1),
             ("recurrent_dropout", 0.3),
             ("hidden_dropout", 0.2),
             ("zoneout_hidden", 0.4),
+            ("zoneout_cell", 0.5),
         ),
     ),
     Cell("gru", (("recurrent_dropout", 0.3), ("hidden_dropout", 0.2), ("zoneout_hidden", 0.4))),
@@ -104,6 +112,7 @@ MASKED = [
         ),
     ),
     Cell("rnn", (("hidden_dropout", 0.3), ("zoneout_hidden", 0.4))),
+    ZONED_PEEPHOLE,
 ]
 
 # On both sides of a vector, a block and a tile of blocks; many sequences, few, one; weights that

@@ -44,6 +44,7 @@ struct CellForward {
   Index h_stride;
   const Scalar* c_prev;  // [block][row][B]
   Scalar* c;             // [block][row][B]; may be c_prev
+  Scalar* new_c;         // likewise, c_t before zoneout, where BPTT or finish_rows ask; or null
   Index c_block_stride;
   // What BPTT needs, null in inference unless another group reads it.
   Scalar* gates;  // [block][row][G][B], after their activations
@@ -78,7 +79,7 @@ struct CellBackward {
   Scalar* dc;            // [block][row][B]; in: gradient of c_t from t + 1, out: of c_{t-1}
   Index dc_block_stride;
   const Scalar* c_prev;  // [block][row][B]
-  const Scalar* c;       // likewise
+  const Scalar* c;       // likewise; before zoneout
   Index c_block_stride;
   const Scalar* tanh_c;  // [block][row][B]
   Index tanh_c_block_stride;

@@ -52,10 +52,6 @@ void check_masks(const CellSpec& cell) {
   if (cell.zoneout_cell > 0 && cell.kind != CellKind::kLstm) {
     throw std::invalid_argument("zoneout_cell is an option of an LSTM");
   }
-  if (cell.zoneout_cell > 0 && (cell.peephole || cell.layer_norm || cell.cell_clip < kUnbounded)) {
-    throw std::invalid_argument(
-        "zoneout_cell can't be combined with peephole, layer_norm or cell_clip");
-  }
 }
 
 void require_bound(const char* name, double bound) {

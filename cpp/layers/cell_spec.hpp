@@ -63,6 +63,10 @@ struct CellSpec {
     return zoneout_hidden > 0 || zoneout_cell > 0 || recurrent_dropout > 0;
   }
   bool has_masks() const noexcept { return hidden_dropout > 0 || has_step_masks(); }
+  // Whether c_t as it was before zoneout is asked for again, and has to be kept.
+  bool keeps_new_c() const noexcept {
+    return zoneout_cell > 0 && (peephole || layer_norm || cell_clip < kUnbounded);
+  }
   // Whether its kernel does more than that of the plain cell.
   bool is_variant() const noexcept {
     return peephole || coupled_gates || layer_norm || gate_clip < kUnbounded ||

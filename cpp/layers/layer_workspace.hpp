@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.hpp"
+#include "layers/cell_spec.hpp"
 #include "layers/gate_group.hpp"
 #include "layers/layer_norm.hpp"
 
@@ -26,6 +27,7 @@ template <class Scalar>
 struct LayerWorkspace {
   AlignedBuffer<Scalar> h;  // (N + R, Pp) history: initial states, then every h_t
   AlignedBuffer<Scalar> c;  // [Hb][N + R][B] history; in inference [Hb][N][B], the running state
+  AlignedBuffer<Scalar> new_c;     // as c: every c_t before zoneout, where it is asked for again
   AlignedBuffer<Scalar> tanh_c;    // [Hb][R][B]
   AlignedBuffer<Scalar> reset;     // (R, Hp) r h_{t-1}; in inference (N, Hp)
   AlignedBuffer<Scalar> m;         // (R, Hp) what a projection multiplies; in inference (N, Hp)
@@ -41,6 +43,11 @@ struct LayerWorkspace {
   std::vector<GroupWorkspace<Scalar>> groups;
   NormWorkspace<Scalar> norm;
   bool keeps_history = false;  // whether there is what BPTT needs
+
+  // c as the cells made it, before zoneout.
+  const Scalar* made_c(const CellSpec& cell) const noexcept {
+    return (cell.keeps_new_c() ? new_c : c).data();
+  }
 };
 
 // The gradient of the parameters of a layer, in the making: gradient panels of each group, then

@@ -39,6 +39,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
   if (cell_.has_cell_state()) {
     step.c_prev = w.c.data() + (w.keeps_history ? previous : n_begin) * B;
     step.c = w.c.data() + (w.keeps_history ? here : n_begin) * B;
+    if (cell_.keeps_new_c()) step.new_c = w.new_c.data() + (step.c - w.c.data());
     step.c_block_stride = cell_stride(w, batch);
   }
   if (w.keeps_history || !last || norm_) {
@@ -204,7 +205,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
     step.dc = w.dc.data() + n_begin * B;
     step.dc_block_stride = batch.n_sequences() * B;
     step.c_prev = w.c.data() + previous * B;
-    step.c = w.c.data() + (batch.history_row(t) + n_begin) * B;
+    step.c = w.made_c(cell_) + (batch.history_row(t) + n_begin) * B;
     step.c_block_stride = cell_stride(w, batch);
     step.tanh_c = w.tanh_c.data() + row * B;
     step.tanh_c_block_stride = R * B;

@@ -93,13 +93,14 @@ void RecurrentLayer<Scalar>::accumulate_peepholes(const PackedBatch& batch, Inde
   for (Index block = range.block_begin; block < range.block_end; ++block) {
     const Scalar* gates = all_gates + (block * batch.n_rows() + row) * width;
     const Scalar* c = w.c.data() + block * cell_stride(w, batch);
+    const Scalar* seen_by_output = w.made_c(cell_) + block * cell_stride(w, batch);
     for (Index k = 0; k < cell_.n_peepholes(); ++k) {
       const bool of_output = k + 1 == cell_.n_peepholes();  // which looks at c_t
       DiagonalAccumulate<Scalar> sum{};
       sum.rows = rows;
       sum.a = gates + (of_output ? last_gate : k) * B;
       sum.a_row_stride = width;
-      sum.b = of_output             ? c + (batch.n_sequences() + row) * B
+      sum.b = of_output             ? seen_by_output + (batch.n_sequences() + row) * B
               : previous == nullptr ? c + row * B
                                     : c;
       sum.b_row_stride = B;

@@ -85,7 +85,9 @@ void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatc
   if (w.masks.drawn) reserve_masks(w, batch);
   w.h.reserve(checked_product(history, padded_output_size()));
   if (cell_.has_cell_state()) {
-    w.c.reserve(checked_product(keep ? history : batch.n_sequences(), Hp));
+    const Index cells = checked_product(keep ? history : batch.n_sequences(), Hp);
+    w.c.reserve(cells);
+    if (cell_.keeps_new_c()) w.new_c.reserve(cells);
     if (keep) w.tanh_c.reserve(checked_product(batch.n_rows(), Hp));
   }
   if (groups_.size() > 1) w.reset.reserve(checked_product(kept_rows, Hp));

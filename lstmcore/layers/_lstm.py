@@ -94,7 +94,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
         Probability in [0, 1) that a unit of h stays what it was (Krueger et al. 2016),
         in `forward` with a seed. Otherwise the expectation of that is computed.
     zoneout_cell : float, default=0.0
-        The same of c. Not to be combined with ``peephole``, ``layer_norm`` or ``cell_clip``.
+        The same of c.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class LSTM(RecurrentLayer[tuple[Array, Array]]):
 
     A mask is a function of ``seed``, the place of a sequence in ``x``, the layer, the direction,
     the step and the unit, never of the batch or of threads. Without masks m and d are 1 and s is
-    its probability. h is made of c as it is before zoneout.
+    its probability. h, the peephole of o and ``cell_clip`` see c as it is before zoneout.
 
     Examples
     --------

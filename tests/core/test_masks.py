@@ -229,9 +229,6 @@ def test_one_object_with_and_without_masks() -> None:
         ({"zoneout_cell": 2.0}, "zoneout_cell is 2.0"),
         ({"kind": "rnn", "recurrent_dropout": 0.1}, "the candidate, which an RNN doesn't have"),
         ({"kind": "gru", "zoneout_cell": 0.1}, "zoneout_cell is an option of an LSTM"),
-        ({"zoneout_cell": 0.1, "peephole": True}, "zoneout_cell can't be combined with peephole"),
-        ({"zoneout_cell": 0.1, "layer_norm": True}, "can't be combined with peephole, layer_norm"),
-        ({"zoneout_cell": 0.1, "cell_clip": 1.0}, "zoneout_cell can't be combined"),
         ({"zoneout_cell": "0.1"}, "cell has an option 'zoneout_cell' of the wrong type"),
     ],
 )

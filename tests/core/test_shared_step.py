@@ -23,6 +23,9 @@ LAYERS = {
     "lstm_zoneout": lambda n_jobs: LSTM(
         40, 200, 2, zoneout_hidden=0.3, zoneout_cell=0.6, random_state=1, n_jobs=n_jobs
     ),
+    "lstm_zoneout_peephole": lambda n_jobs: LSTM(
+        40, 200, zoneout_cell=0.6, peephole=True, cell_clip=0.5, random_state=1, n_jobs=n_jobs
+    ),
     "gru": lambda n_jobs: GRU(40, 217, random_state=1, n_jobs=n_jobs),
     "gru_reset_before": lambda n_jobs: GRU(
         40, 217, reset_after=False, random_state=1, n_jobs=n_jobs

@@ -14,7 +14,8 @@ from lstmcore.layers import GRU, LSTM, RNN
 MASKS = {"hidden_dropout": 0.3, "zoneout_hidden": 0.2}
 LAYERS: list[tuple[Any, dict[str, Any]]] = [
     (LSTM, MASKS | {"recurrent_dropout": 0.25, "zoneout_cell": 0.4}),
-    (LSTM, {"recurrent_dropout": 0.5, "layer_norm": True, "peephole": True}),
+    (LSTM, {"recurrent_dropout": 0.5, "layer_norm": True, "peephole": True, "zoneout_cell": 0.3}),
+    (LSTM, MASKS | {"zoneout_cell": 0.3, "peephole": True, "cell_clip": 0.5}),
     (GRU, MASKS | {"recurrent_dropout": 0.25}),
     (GRU, MASKS | {"recurrent_dropout": 0.25, "reset_after": False}),
     (RNN, MASKS),
@@ -148,8 +149,6 @@ def test_recurrent_dropout_drops_what_is_new() -> None:
         (GRU, {"hidden_dropout": -0.1}, ValueError, "'hidden_dropout' parameter of GRU"),
         (RNN, {"zoneout_hidden": "0.1"}, TypeError, "'zoneout_hidden' parameter of RNN"),
         (LSTM, {"zoneout_cell": np.nan}, ValueError, "'zoneout_cell' parameter of LSTM"),
-        (LSTM, {"zoneout_cell": 0.1, "peephole": True}, ValueError, "can't be combined"),
-        (LSTM, {"zoneout_cell": 0.1, "layer_norm": True}, ValueError, "can't be combined"),
         (GRU, {"zoneout_cell": 0.1}, TypeError, "zoneout_cell"),
         (RNN, {"recurrent_dropout": 0.1}, TypeError, "recurrent_dropout"),
     ],
