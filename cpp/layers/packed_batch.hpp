@@ -134,15 +134,19 @@ void assign_parts(std::vector<Part>& parts, const PackedBatch& whole,
   }
 }
 
-// A matrix with a row for each row of a batch; or of the batch that it is a part of.
+// A matrix with a row for each row of a batch; or of the batch that it is a part of; or, of
+// sequences of one length that lie one after the other, a row at each step of the first of them,
+// `time_stride` apart, and `stride` from one sequence to the next.
 template <class Scalar>
 struct BatchRows {
   Scalar* data;
   Index stride;
   bool of_whole;
+  Index time_stride = 0;
 
   // The first row of step t.
   Scalar* at(const PackedBatch& batch, Index t) const noexcept {
+    if (time_stride != 0) return data + t * time_stride;
     return data + (of_whole ? batch.whole_row(t) : batch.offset(t)) * stride;
   }
 };

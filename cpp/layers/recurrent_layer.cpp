@@ -191,7 +191,8 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
     step.dh = w.dm.data() + n_begin * Hp;
   } else {
     const bool has_dy = dy.data != nullptr && !gathers(w);
-    step.dy = has_dy ? dy.at(batch, t) + n_begin * Hp : nullptr;
+    step.dy = has_dy ? dy.at(batch, t) + n_begin * dy.stride : nullptr;
+    step.dy_stride = dy.stride;
     step.dh = w.dh.data() + n_begin * Hp;
     step.h_prev = w.h.data() + previous * Hp;
   }

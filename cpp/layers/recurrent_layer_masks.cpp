@@ -88,7 +88,7 @@ void RecurrentLayer<Scalar>::gather_gradient(const PackedBatch& batch,
   for (Index n = n_begin; n < std::min(n_end, batch.n_active(t)); ++n) {
     const Index row = batch.offset(t) + n;
     const Scalar* dh = w.dh.data() + n * Pp;
-    const Scalar* from_above = dy.data == nullptr ? nullptr : dy.at(batch, t) + n * Pp;
+    const Scalar* from_above = dy.data == nullptr ? nullptr : dy.at(batch, t) + n * dy.stride;
     Scalar* to = projection_ ? w.dwhole.data() + row * Pp : w.dh.data() + n * Pp;
     for (Index j = begin; j < end; ++j) {
       to[j] = from_above == nullptr ? dh[j] : dh[j] + from_above[j];

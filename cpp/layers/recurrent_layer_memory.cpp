@@ -293,7 +293,7 @@ void RecurrentLayer<Scalar>::note_gradients(const PackedBatch& batch, Index t,
   for (Index n = 0; n < rows; ++n) {
     double sum = 0;
     for (Index k = 0; k < output_size_; ++k) {
-      const double here = direct == nullptr ? 0 : direct[n * Pp + k];
+      const double here = direct == nullptr ? 0 : direct[n * dy.stride + k];
       const double value = w.dh.data()[n * Pp + k] + here;
       sum += value * value;
     }
