@@ -110,6 +110,7 @@ class SequenceGradients {
   BackwardRows<Scalar> rows() {
     BackwardRows<Scalar> rows{};
     if (has_dy_) rows.dy.sequences = dy_.rows(form_);
+    rows.dy_is_array = dy_.n_steps() >= 0;
     rows.dh_n = state_.hidden(form_);
     rows.dc_n = state_.cell(form_);
     return rows;

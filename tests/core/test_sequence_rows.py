@@ -77,19 +77,29 @@ def test_the_same_bits_as_packed_rows(
         np.testing.assert_array_equal(here, gradient[offset : offset + here.size].reshape(shape))
 
 
-def test_an_array_is_a_list_of_equal_lengths(n_threads: int, dtype: np.dtype[Any]) -> None:
+@pytest.mark.parametrize("size", [5, 16])
+def test_an_array_is_a_list_of_equal_lengths(
+    n_threads: int, dtype: np.dtype[Any], size: int
+) -> None:
+    """With 16 units rows need no padding, and the gradient of an array is read where it lies."""
     rng = np.random.default_rng(0)
     stack = _core.RecurrentStackFloat32 if dtype == np.float32 else _core.RecurrentStackFloat64
-    layers = stack(3, [5, 5])
+    layers = stack(3, [size, size])
     layers.set_parameters(rng.normal(size=layers.n_parameters).astype(dtype))
-    x, dy = (rng.normal(size=(19, 7, size)).astype(dtype) for size in (3, 5))
-    state = tuple(rng.normal(size=(2, 2, 19, 5)).astype(dtype))
+    x, dy = (rng.normal(size=(19, 7, width)).astype(dtype) for width in (3, size))
+    state = tuple(rng.normal(size=(2, 2, 19, size)).astype(dtype))
+
+    def scattered(array: Array) -> list[Array]:
+        return [np.array(one) for one in array]
+
     passes = []
-    for form in (np.asarray, list):
-        y, after, cache = layers.run(form(x), state, n_threads, True, False, None)
-        dx, dstate, gradients = layers.run_back(cache, form(dy), state, True, n_threads)
-        passes.append([np.stack(y), *after, np.stack(dx), *dstate, *gradients.values()])
-    same(*passes)
+    for form_of_x in (np.asarray, scattered):
+        for form_of_dy in (np.asarray, scattered):
+            y, after, cache = layers.run(form_of_x(x), state, n_threads, True, False, None)
+            dx, dstate, gradients = layers.run_back(cache, form_of_dy(dy), state, True, n_threads)
+            passes.append([np.stack(y), *after, np.stack(dx), *dstate, *gradients.values()])
+    for found in passes[1:]:
+        same(found, passes[0])
 
 
 def test_neither_gradient_needs_to_be_there(dtype: np.dtype[Any]) -> None:
