@@ -120,8 +120,8 @@ struct PanelGemm {
   Index c_panel_stride;  // from the outputs of one panel to the next; 4 B in a plain matrix
 };
 
-// C (k, width) += sum over rows r, in their order, of A[r, k]^T B[r, :]; k in [k_begin, k_end);
-// likewise for every panel of B.
+// C (k - k_begin, width) += sum over rows r, in their order, of A[r, k]^T B[r, :]; k in [k_begin,
+// k_end); likewise for every panel of B.
 template <class Scalar>
 struct OuterAccumulate {
   Index rows;

@@ -107,7 +107,7 @@ void Dense<Scalar>::add_gradient_columns(const Scalar* features, const Scalar* d
     product.a_row_stride = padded_features();
     product.k_begin = begin;
     product.k_end = std::min(end, n_features_);
-    product.c = panel;
+    product.c = panel + begin * width;
     if (product.k_begin < product.k_end) kernels_->outer_accumulate(product);
     if (end == columns && begin < end) {
       product.a = kOne;

@@ -30,25 +30,37 @@ void GateGroup<Scalar>::reserve_panels() {
 }
 
 template <class Scalar>
+template <class Visit>
+void GateGroup<Scalar>::each_part(Index block, Index begin, Index end,
+                                  Visit&& visit) const noexcept {
+  const Index inputs = std::min(end, input_size_) - begin;
+  for (int gate = shape_.input_begin; gate < shape_.input_end && inputs > 0; ++gate) {
+    visit(WeightPart{true, rows_.input[gate] * hidden_size_ + block * B, begin, inputs,
+                     (gate - shape_.input_begin) * B, shape_.n_input() * B});
+  }
+  const Index first = std::max(begin, input_size_);
+  const Index hidden = std::min(end, input_size_ + recurrent_size_) - first;
+  for (int gate = shape_.hidden_begin; gate < shape_.hidden_end && hidden > 0; ++gate) {
+    visit(WeightPart{false, rows_.hidden[gate] * hidden_size_ + block * B, first - input_size_,
+                     hidden, place(first) - place(begin) + (gate - shape_.hidden_begin) * B,
+                     shape_.n_hidden() * B});
+  }
+}
+
+template <class Scalar>
 void GateGroup<Scalar>::transpose_block(const Scalar* w_ih, const Scalar* w_hh, Index block,
-                                        Scalar* panel) const noexcept {
-  const Index H = hidden_size_;
-  const Index units = std::min(B, H - block * B);
-  // Rows W[gate][unit] become columns of the panel.
-  const auto transpose = [&](const Scalar* rows, Index n_columns, Scalar* to, Index width) {
-    kernels_->transpose(rows, n_columns, to, width, units, n_columns);
-    for (Index k = 0; k < n_columns && units < B; ++k) {
-      std::fill_n(to + k * width + units, B - units, Scalar{0});
+                                        Index begin, Index end, Scalar* panel) const noexcept {
+  const Index units = std::min(B, hidden_size_ - block * B);
+  each_part(block, begin, end, [&](const WeightPart& part) {
+    const Index stride = part.of_input ? input_size_ : recurrent_size_;
+    const Scalar* rows = (part.of_input ? w_ih : w_hh) + part.row * stride + part.column;
+    Scalar* to = panel + part.in_panel;
+    // Rows W[gate][unit] become columns of the panel.
+    kernels_->transpose(rows, stride, to, part.width, units, part.n_columns);
+    for (Index k = 0; k < part.n_columns && units < B; ++k) {
+      std::fill_n(to + k * part.width + units, B - units, Scalar{0});
     }
-  };
-  for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
-    transpose(w_ih + (rows_.input[gate] * H + block * B) * input_size_, input_size_,
-              panel + (gate - shape_.input_begin) * B, shape_.n_input() * B);
-  }
-  for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
-    transpose(w_hh + (rows_.hidden[gate] * H + block * B) * recurrent_size_, recurrent_size_,
-              panel + hidden_part() + (gate - shape_.hidden_begin) * B, shape_.n_hidden() * B);
-  }
+  });
 }
 
 template <class Scalar>
@@ -69,7 +81,8 @@ void GateGroup<Scalar>::pack_block(const Scalar* w_ih, const Scalar* w_hh, const
                                    Index block) noexcept {
   const Index H = hidden_size_;
   const Index units = std::min(B, H - block * B);
-  transpose_block(w_ih, w_hh, block, forward_panels_.data() + block * bias_part());
+  transpose_block(w_ih, w_hh, block, 0, n_columns() - 1,
+                  forward_panels_.data() + block * bias_part());
   copy_bias(bias, block, bias_.data() + block * shape_.n_gates * B);
   // In the backward panels rows stay rows, cut into blocks of outputs.
   const auto copy_rows = [&](const Scalar* rows, Index n_columns, Index n_out, Scalar* panels,
@@ -174,11 +187,11 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
                                              Index row, Index rows, const GatheredRows<Scalar>& x,
                                              const GatheredRows<Scalar>& recurrent,
                                              const GradientRange& range,
-                                             Scalar* panels) const noexcept {
+                                             const GradientPanels<Scalar>& panels) const noexcept {
   static constexpr Scalar kOne[1] = {1};
   // The columns [offset, offset + n_columns) of every panel come from `a`, for some of the gates.
   const auto accumulate = [&](Index offset, Index n_columns, const GatheredRows<Scalar>& a,
-                              int gate, int n_gates, Scalar* c) {
+                              int gate, int n_gates) {
     OuterAccumulate<Scalar> product{};
     product.k_begin = std::max(range.begin - offset, Index{0});
     product.k_end = std::min(range.end - offset, n_columns);
@@ -194,44 +207,43 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
     product.b = w.gates.data() + range.block_begin * product.b_panel_stride +
                 row * product.b_row_stride + gate * B;
     product.n_blocks = n_gates;
-    product.c = c;
-    product.c_panel_stride = gradient_panel_size();
+    product.c = panels.data + place(offset + product.k_begin) - place(panels.first_column);
+    product.c_panel_stride = panels.stride;
     kernels_->outer_accumulate(product);
   };
-  accumulate(0, input_size_, x, shape_.input_begin, shape_.n_input(), panels);
-  accumulate(input_size_, recurrent_size_, recurrent, shape_.hidden_begin, shape_.n_hidden(),
-             panels + hidden_part());
+  accumulate(0, input_size_, x, shape_.input_begin, shape_.n_input());
+  accumulate(input_size_, recurrent_size_, recurrent, shape_.hidden_begin, shape_.n_hidden());
   if (rows_.bias[0] < 0) return;
-  accumulate(input_size_ + recurrent_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates,
-             panels + bias_part());
+  accumulate(input_size_ + recurrent_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates);
 }
 
 template <class Scalar>
-void GateGroup<Scalar>::unpack_gradient(const Scalar* panel, Index block, Scalar* dw_ih,
-                                        Scalar* dw_hh, Scalar* dbias) const noexcept {
-  const Index H = hidden_size_;
-  const Index units = std::min(B, H - block * B);
-  for (int gate = shape_.input_begin; gate < shape_.input_end; ++gate) {
-    Scalar* rows = dw_ih + (rows_.input[gate] * H + block * B) * input_size_;
-    kernels_->transpose(panel + (gate - shape_.input_begin) * B, shape_.n_input() * B, rows,
-                        input_size_, input_size_, units);
-  }
-  for (int gate = shape_.hidden_begin; gate < shape_.hidden_end; ++gate) {
-    Scalar* rows = dw_hh + (rows_.hidden[gate] * H + block * B) * recurrent_size_;
-    kernels_->transpose(panel + hidden_part() + (gate - shape_.hidden_begin) * B,
-                        shape_.n_hidden() * B, rows, recurrent_size_, recurrent_size_, units);
-  }
+void GateGroup<Scalar>::unpack_gradient(const Scalar* panel, Index block, Index begin, Index end,
+                                        Scalar* dw_ih, Scalar* dw_hh,
+                                        Scalar* dbias) const noexcept {
+  end = std::min(end, n_columns());
+  if (begin >= end) return;
+  const Index units = std::min(B, hidden_size_ - block * B);
+  each_part(block, begin, end, [&](const WeightPart& part) {
+    const Index stride = part.of_input ? input_size_ : recurrent_size_;
+    Scalar* rows = (part.of_input ? dw_ih : dw_hh) + part.row * stride + part.column;
+    kernels_->transpose(panel + part.in_panel, part.width, rows, stride, part.n_columns, units);
+  });
+  if (end < n_columns()) return;
+  const Scalar* bias = panel + bias_part() - place(begin);
   for (int gate = 0; gate < shape_.n_gates; ++gate) {
     if (rows_.bias[gate] < 0) continue;
-    std::copy_n(panel + bias_part() + gate * B, units, dbias + rows_.bias[gate] * H + block * B);
+    std::copy_n(bias + gate * B, units, dbias + rows_.bias[gate] * hidden_size_ + block * B);
   }
 }
 
 template <class Scalar>
 void GateGroup<Scalar>::pack_gradient(const Scalar* dw_ih, const Scalar* dw_hh, const Scalar* dbias,
-                                      Index block, Scalar* panel) const noexcept {
-  transpose_block(dw_ih, dw_hh, block, panel);
-  copy_bias(dbias, block, panel + bias_part());
+                                      Index block, Index begin, Index end,
+                                      Scalar* panel) const noexcept {
+  transpose_block(dw_ih, dw_hh, block, begin, end, panel);
+  if (begin >= n_columns() || end < n_columns()) return;
+  copy_bias(dbias, block, panel + bias_part() - place(begin));
 }
 
 template class GateGroup<float>;

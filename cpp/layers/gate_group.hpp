@@ -5,6 +5,8 @@
 // blocks.
 #pragma once
 
+#include <algorithm>
+
 #include "base/aligned_buffer.hpp"
 #include "kernels/kernel_table.hpp"
 #include "layers/cell_spec.hpp"
@@ -31,6 +33,15 @@ struct GatheredRows {
 struct GradientRange {
   Index block_begin, block_end;
   Index begin, end;
+};
+
+// Where the sums of such a range are kept: a panel for each block, `stride` apart, of the columns
+// from first_column on.
+template <class Scalar>
+struct GradientPanels {
+  Scalar* data;
+  Index stride;
+  Index first_column;
 };
 
 template <class Scalar>
@@ -70,27 +81,45 @@ class GateGroup {
   // then the bias.
   Index n_columns() const noexcept { return input_size_ + recurrent_size_ + 1; }
   Index gradient_panel_size() const noexcept { return bias_part() + shape_.n_gates * B; }
-  // Adds, for each element of a range, one sum over `rows` rows from `row` on in ascending order;
-  // `panels` begins with the panel of range.block_begin.
+  // Room for any columns in succession, that many of them.
+  Index gradient_panel_size(Index n_columns) const noexcept {
+    return n_columns * shape_.n_gates * B;
+  }
+  // Adds, for each element of a range, one sum over `rows` rows from `row` on in ascending order.
   void accumulate_gradients(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,
                             const GatheredRows<Scalar>& x, const GatheredRows<Scalar>& recurrent,
-                            const GradientRange& range, Scalar* panels) const noexcept;
-  // The panel of a block to where its elements stand in the parameters, and back.
-  void unpack_gradient(const Scalar* panel, Index block, Scalar* dw_ih, Scalar* dw_hh,
-                       Scalar* dbias) const noexcept;
+                            const GradientRange& range,
+                            const GradientPanels<Scalar>& panels) const noexcept;
+  // The columns [begin, end) of a block, side by side in a panel, to where their elements stand in
+  // the parameters, and back.
+  void unpack_gradient(const Scalar* panel, Index block, Index begin, Index end, Scalar* dw_ih,
+                       Scalar* dw_hh, Scalar* dbias) const noexcept;
   void pack_gradient(const Scalar* dw_ih, const Scalar* dw_hh, const Scalar* dbias, Index block,
-                     Scalar* panel) const noexcept;
+                     Index begin, Index end, Scalar* panel) const noexcept;
 
  private:
   // Whether padding is half of the last block or more.
   bool half_block() const noexcept { return n_blocks_ * B - hidden_size_ >= B / 2; }
-  // Where the columns of the hidden units and of the bias begin in a panel of gradients.
-  Index hidden_part() const noexcept { return input_size_ * shape_.n_input() * B; }
-  Index bias_part() const noexcept {
-    return hidden_part() + recurrent_size_ * shape_.n_hidden() * B;
+  // Where a column begins in a whole panel: first the inputs, then the hidden units, then the bias.
+  Index place(Index column) const noexcept {
+    const Index inputs = std::min(column, input_size_);
+    return (inputs * shape_.n_input() + (column - inputs) * shape_.n_hidden()) * B;
   }
-  // The parameters of a block transposed into a panel, with zeros beside them.
-  void transpose_block(const Scalar* w_ih, const Scalar* w_hh, Index block,
+  Index hidden_part() const noexcept { return place(input_size_); }
+  Index bias_part() const noexcept { return place(input_size_ + recurrent_size_); }
+  // visit(part) for the rows of each gate in W_ih, then in W_hh, that are columns [begin, end) of
+  // the panel of a block.
+  struct WeightPart {
+    bool of_input;
+    Index row, column;  // of W_ih or of W_hh, where it begins
+    Index n_columns;
+    Index in_panel, width;
+  };
+  template <class Visit>
+  void each_part(Index block, Index begin, Index end, Visit&& visit) const noexcept;
+  // The weights of a block transposed into a panel of its columns [begin, end), with zeros beside
+  // them.
+  void transpose_block(const Scalar* w_ih, const Scalar* w_hh, Index block, Index begin, Index end,
                        Scalar* panel) const noexcept;
   void copy_bias(const Scalar* bias, Index block, Scalar* to) const noexcept;
   PanelGemm<Scalar> product(const GroupWorkspace<Scalar>& w, Index n_rows, Index row, Index rows,

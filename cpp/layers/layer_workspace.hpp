@@ -57,4 +57,12 @@ struct LayerGradients {
   std::vector<AlignedBuffer<Scalar>> panels;
 };
 
+// Which of these panels a range of gradients is summed in: the number of the first, and the columns
+// that those of gates have, from first_column on; all where n_columns is 0.
+struct SumPlace {
+  Index panel = 0;
+  Index first_column = 0;
+  Index n_columns = 0;
+};
+
 }  // namespace lstmcore

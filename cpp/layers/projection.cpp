@@ -67,7 +67,7 @@ void Projection<Scalar>::accumulate_gradients(const Scalar* m, const Scalar* dh,
     for (Index first = 0; first < n_output_blocks_ && product.k_begin < product.k_end; first += 4) {
       product.b = dh + first * B;
       product.n_blocks = std::min<Index>(4, n_output_blocks_ - first);
-      product.c = panel_row(panels, n_output_blocks_, B, 0, first);
+      product.c = panel_row(panels, n_output_blocks_, B, product.k_begin, first);
       kernels_->outer_accumulate(product);
     }
     panels += gradient_panel_size();

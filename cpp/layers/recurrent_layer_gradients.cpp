@@ -6,9 +6,28 @@
 namespace lstmcore {
 
 template <class Scalar>
+Index RecurrentLayer<Scalar>::panel_size(std::size_t k, const SumPlace& place) const noexcept {
+  if (k < groups_.size()) {
+    return place.n_columns > 0 ? groups_[k].gradient_panel_size(place.n_columns)
+                               : groups_[k].gradient_panel_size();
+  }
+  if (norm_ && k == norm_sum()) return norm_->gradient_panel_size();
+  return projection_ && k == projection_sum() ? projection_->gradient_panel_size()
+                                              : peephole_part();
+}
+
+template <class Scalar>
+GradientPanels<Scalar> RecurrentLayer<Scalar>::panels_of(LayerGradients<Scalar>& sums,
+                                                         std::size_t k,
+                                                         const SumPlace& place) const noexcept {
+  const Index size = panel_size(k, place);
+  return {sums.panels[k].data() + place.panel * size, size, place.first_column};
+}
+
+template <class Scalar>
 void RecurrentLayer<Scalar>::clear(LayerGradients<Scalar>& sums) const noexcept {
   for (std::size_t k = 0; k < n_sums(); ++k) {
-    std::fill_n(sums.panels[k].data(), n_blocks_ * panel_size(k), Scalar{0});
+    std::fill_n(sums.panels[k].data(), n_blocks_ * panel_size(k, {}), Scalar{0});
   }
 }
 
@@ -18,7 +37,7 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
                                               const LayerWorkspace<Scalar>& w,
                                               const GradientRange& range,
                                               LayerGradients<Scalar>& sums,
-                                              Index panel) const noexcept {
+                                              const SumPlace& place) const noexcept {
   const Index Hp = padded_hidden_size();
   const Index Pp = padded_output_size();
   // x_rows and previous say where x_t and h_{t-1} of each row stand; null where side by side.
@@ -31,19 +50,19 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
                                       contiguous ? nullptr : previous};
     const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr};
     for (std::size_t group = 0; group < groups_.size(); ++group) {
-      groups_[group].accumulate_gradients(
-          w.groups[group], batch.n_rows(), row, rows, inputs,
-          multiplies_reset(group) ? reset : hidden, range,
-          sums.panels[group].data() + panel * groups_[group].gradient_panel_size());
+      groups_[group].accumulate_gradients(w.groups[group], batch.n_rows(), row, rows, inputs,
+                                          multiplies_reset(group) ? reset : hidden, range,
+                                          panels_of(sums, group, place));
     }
     if (range.end != n_gradient_columns()) return;
     if (cell_.peephole) {
       accumulate_peepholes(batch, row, rows, previous, w, range,
-                           sums.panels[peephole_sum()].data() + panel * peephole_part());
+                           sums.panels[peephole_sum()].data() + place.panel * peephole_part());
     }
     if (norm_) {
-      norm_->accumulate_gradients(w.norm, batch.n_rows(), row, rows, range,
-                                  sums.panels[norm_sum()].data() + panel * panel_size(norm_sum()));
+      norm_->accumulate_gradients(
+          w.norm, batch.n_rows(), row, rows, range,
+          sums.panels[norm_sum()].data() + place.panel * panel_size(norm_sum(), place));
     }
   };
   const bool gathers = x.of_whole && batch.is_part();
@@ -54,7 +73,7 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
     projection_->accumulate_gradients(
         w.m.data() + first_row * Hp, w.dwhole.data() + first_row * Pp, last_row - first_row,
         {range.block_begin, range.block_end, range.begin - before, range.end - before},
-        sums.panels[projection_sum()].data() + panel * projection_->gradient_panel_size());
+        sums.panels[projection_sum()].data() + place.panel * projection_->gradient_panel_size());
   }
   if (!gathers && batch.is_even()) {
     add(first_row, last_row - first_row, nullptr, nullptr);
@@ -122,9 +141,9 @@ void RecurrentLayer<Scalar>::copy_peepholes(const Scalar* parameters, Index bloc
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::unpack_panel(std::size_t k, const Scalar* panel, Index block,
-                                          Scalar* gradient) const noexcept {
+                                          Index begin, Index end, Scalar* gradient) const noexcept {
   if (k < groups_.size()) {
-    groups_[k].unpack_gradient(panel, block, gradient, gradient + hidden_offset_,
+    groups_[k].unpack_gradient(panel, block, begin, end, gradient, gradient + hidden_offset_,
                                gradient + bias_offset_);
     return;
   }
@@ -144,10 +163,10 @@ void RecurrentLayer<Scalar>::unpack_panel(std::size_t k, const Scalar* panel, In
 
 template <class Scalar>
 void RecurrentLayer<Scalar>::pack_panel(std::size_t k, const Scalar* gradient, Index block,
-                                        Scalar* panel) const noexcept {
+                                        Index begin, Index end, Scalar* panel) const noexcept {
   if (k < groups_.size()) {
     groups_[k].pack_gradient(gradient, gradient + hidden_offset_, gradient + bias_offset_, block,
-                             panel);
+                             begin, end, panel);
   } else if (projection_ && k == projection_sum()) {
     projection_->pack_gradient(gradient + projection_offset_, block, panel);
   } else if (norm_ && k == norm_sum()) {
@@ -167,11 +186,11 @@ void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Step
   // By units where they share out evenly: gate gradients are then read by one thread alone.
   if (n_blocks_ % workers.size() == 0 || n_blocks_ >= Index{8} * workers.size()) {
     workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {begin, end, 0, columns}, sums, begin);
+      accumulate_range(batch, steps, x, w, {begin, end, 0, columns}, sums, {begin});
     });
   } else {
     workers.each_range(columns, 6, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, 0);
+      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, {});
     });
   }
 }
@@ -182,13 +201,13 @@ void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerGradients<Scal
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
     for (Index block = begin; block < end; ++block) {
       for (std::size_t k = 0; k < n_sums(); ++k) {
-        const Index size = panel_size(k);
+        const Index size = panel_size(k, {});
         Scalar* sum = parts.front()->panels[k].data() + block * size;
         for (std::size_t part = 1; part < parts.size(); ++part) {
           const Scalar* more = parts[part]->panels[k].data() + block * size;
           for (Index j = 0; j < size; ++j) sum[j] += more[j];
         }
-        unpack_panel(k, sum, block, gradient);
+        unpack_panel(k, sum, block, 0, n_gradient_columns(), gradient);
       }
     }
   });
@@ -203,35 +222,41 @@ void RecurrentLayer<Scalar>::add_gradients(const PackedBatch& batch,
                                            Workers& workers) const noexcept {
   const Index columns = n_gradient_columns();
   const Index pieces = std::min<Index>(workers.size(), n_blocks_);
+  // body(number of the sum, block, its panel); what is in no group has one panel for all columns.
+  const auto each_panel = [&](const GradientRange& range, const SumPlace& place, bool of_all,
+                              auto&& body) {
+    for (std::size_t k = 0; k < (of_all ? n_sums() : groups_.size()); ++k) {
+      const GradientPanels<Scalar> panels = panels_of(scratch, k, place);
+      for (Index block = range.block_begin; block < range.block_end; ++block) {
+        body(k, block, panels.data + (block - range.block_begin) * panels.stride);
+      }
+    }
+  };
   workers.each(pieces, [&](Index piece) {
     const Index piece_end = n_blocks_ * (piece + 1) / pieces;
-    const Index first_panel = piece * kBlocksAtOnce;
     for (Index first = n_blocks_ * piece / pieces; first < piece_end; first += kBlocksAtOnce) {
       const Index last = std::min(first + kBlocksAtOnce, piece_end);
-      // body(number of the sum, block, its panel)
-      const auto each_panel = [&](auto&& body) {
-        for (std::size_t k = 0; k < n_sums(); ++k) {
-          Scalar* panel = scratch.panels[k].data() + first_panel * panel_size(k);
-          for (Index block = first; block < last; ++block, panel += panel_size(k)) {
-            body(k, block, panel);
+      for (Index begin = 0; begin < columns; begin += kColumnsAtOnce) {
+        const Index end = std::min(begin + kColumnsAtOnce, columns);
+        const GradientRange range{first, last, begin, end};
+        const SumPlace place{piece * kBlocksAtOnce, begin, kColumnsAtOnce};
+        each_panel(range, place, begin == 0, [&](std::size_t k, Index block, Scalar* panel) {
+          if (begins) {
+            std::fill_n(panel, panel_size(k, place), Scalar{0});
+          } else {
+            pack_panel(k, gradient, block, begin, end, panel);
           }
+        });
+        for (Index t_end = batch.n_steps(); t_end > 0;) {
+          const Steps steps = batch.steps_before(t_end, rows_of_run);
+          accumulate_range(batch, steps, x, w, range, scratch, place);
+          t_end = steps.begin;
         }
-      };
-      each_panel([&](std::size_t k, Index block, Scalar* panel) {
-        if (begins) {
-          std::fill_n(panel, panel_size(k), Scalar{0});
-        } else {
-          pack_panel(k, gradient, block, panel);
-        }
-      });
-      for (Index t_end = batch.n_steps(); t_end > 0;) {
-        const Steps steps = batch.steps_before(t_end, rows_of_run);
-        accumulate_range(batch, steps, x, w, {first, last, 0, columns}, scratch, first_panel);
-        t_end = steps.begin;
+        each_panel(range, place, end == columns,
+                   [&](std::size_t k, Index block, const Scalar* panel) {
+                     unpack_panel(k, panel, block, begin, end, gradient);
+                   });
       }
-      each_panel([&](std::size_t k, Index block, const Scalar* panel) {
-        unpack_panel(k, panel, block, gradient);
-      });
     }
   });
 }

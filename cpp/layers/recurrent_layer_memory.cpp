@@ -119,10 +119,13 @@ void RecurrentLayer<Scalar>::reserve_gradients(LayerWorkspace<Scalar>& w,
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::reserve_sums(LayerGradients<Scalar>& sums, Index n_panels) const {
+void RecurrentLayer<Scalar>::reserve_sums(LayerGradients<Scalar>& sums, bool whole,
+                                          Index n_threads) const {
+  const SumPlace place{0, 0, whole ? 0 : kColumnsAtOnce};
+  const Index n_panels = whole ? n_blocks_ : checked_product(n_threads, kBlocksAtOnce);
   sums.panels.resize(n_sums());
   for (std::size_t k = 0; k < n_sums(); ++k) {
-    sums.panels[k].reserve(checked_product(n_panels, panel_size(k)));
+    sums.panels[k].reserve(checked_product(n_panels, panel_size(k, place)));
   }
 }
 

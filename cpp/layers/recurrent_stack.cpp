@@ -102,8 +102,7 @@ template <class Scalar>
 void RecurrentStack<Scalar>::reserve_sums(StackGradients<Scalar>& sums, int n_threads) const {
   sums.layers.resize(layers_.size());
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    const Index at_once = n_threads * RecurrentLayer<Scalar>::kBlocksAtOnce;
-    layers_[l].reserve_sums(sums.layers[l], sums_directly() ? at_once : layers_[l].n_blocks());
+    layers_[l].reserve_sums(sums.layers[l], !sums_directly(), n_threads);
   }
 }
 

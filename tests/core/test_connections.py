@@ -43,6 +43,12 @@ LARGE = [
     (BOTH_WAYS, Case("large-weights", 5, (520,), ragged(10, 9, 4))),
     (RESIDUAL, Case("large-residual", 5, (520, 520), (3, 2, 1))),
 ]
+# Sums of more columns than the kernels take at a time, with ends that fill neither a tile nor half
+# a block, more units than are summed at once, more rows than a run of BPTT.
+WIDE = [
+    (BOTH_WAYS, Case("wide-input", 391, (150,), ragged(5, 41, 6))),
+    (RESIDUAL, Case("wide-hidden", 9, (395, 395), ragged(8, 18, 3))),
+]
 
 
 @cache
@@ -85,6 +91,17 @@ def test_large_weights(cell: Cell, connections: Connections, case: Case) -> None
     assert_matches(alone, expected, TOLERANCE[np.dtype(np.float32)])
     for n_threads in (2, 7):
         assert_same_bits(run_core(problem, n_threads=n_threads), alone)
+
+
+@EACH_CELL
+@pytest.mark.parametrize(("connections", "case"), WIDE, ids=str)
+def test_wide_layers(cell: Cell, connections: Connections, case: Case, isa: str) -> None:
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        problem, expected, on_scalar = drawn(cell, connections, case, dtype)
+        for n_threads in (1, 2):
+            results = run_core(problem, isa, n_threads)
+            assert_matches(results, expected, TOLERANCE[dtype])
+            assert_same_bits(results, on_scalar)
 
 
 @EACH_CELL
