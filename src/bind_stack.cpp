@@ -6,6 +6,7 @@
 #include "bind.hpp"
 #include "caller_gradients.hpp"
 #include "layers/stack_step.hpp"
+#include "lent_array.hpp"
 #include "norm_arrays.hpp"
 #include "seeded_masks.hpp"
 #include "stack_cache.hpp"
@@ -78,7 +79,7 @@ class StackHandle {
       rows.dx.packed = array.mutable_data();
       dx = array;
     }
-    auto gradient = new_array<Scalar>({n_parameters()});
+    auto gradient = lent_array(gradients_, n_parameters());
     rows.flat = gradient.mutable_data();
     pass_backward(*cache, rows, n_threads);
     const auto [dh_0, dc_0] =
@@ -131,7 +132,7 @@ class StackHandle {
       dx.emplace(form, stack_.input_size());
       rows.dx.sequences = dx->rows();
     }
-    auto gradient = new_array<Scalar>({n_parameters()});
+    auto gradient = lent_array(gradients_, n_parameters());
     rows.flat = gradient.mutable_data();
     pass_backward(*cache, rows, n_threads);
     return py::make_tuple(
@@ -277,6 +278,7 @@ class StackHandle {
   bool has_parameters_ = false;
   std::shared_ptr<typename Cache<Scalar>::Pool> pool_ =
       std::make_shared<typename Cache<Scalar>::Pool>();
+  std::shared_ptr<ArrayPool<Scalar>> gradients_ = std::make_shared<ArrayPool<Scalar>>();
   WorkspacePool<StackStep<Scalar>> steps_;  // after the stack: they end before it
 };
 

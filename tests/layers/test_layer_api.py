@@ -134,6 +134,26 @@ def test_what_is_kept_is_a_copy(rng: np.random.Generator) -> None:
     assert_same(layer.backward(y, cache)[2], expected)
 
 
+def test_gradients_are_the_callers_for_good(rng: np.random.Generator) -> None:
+    """Their memory is used again only when nobody has a view of it any more."""
+    layers = [new_layer()]
+    x = rng.standard_normal((2, 6, INPUTS)).astype(np.float32)
+
+    def gradients(scale: float) -> list[Array]:
+        y, _, cache = layers[0].forward(x)
+        return list(layers[0].backward(np.full_like(y, scale), cache)[2].values())
+
+    first = gradients(1)
+    expected = copy.deepcopy(first)
+    view = gradients(3)[1][1:, 1:]
+    others = [gradients(k) for k in (5, 7)]
+    places = {arrays[1].ctypes.data for arrays in (first, *others)}
+    assert len(places) == 3
+    layers.clear()
+    assert_same(first, expected)
+    assert_allclose(view, 3 * expected[1][1:, 1:], rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(0, 5, INPUTS), (4, 0, INPUTS), (0, 0, INPUTS)])
 def test_empty_arrays(shape: tuple[int, ...]) -> None:
     layer = new_layer()
