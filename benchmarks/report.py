@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -191,20 +192,28 @@ def _section(
 
 def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: str) -> str:
     """How near a step comes to reading its weights once, and how steady it is."""
-    shares, tails, machine = [], [], []
+    shares = []
+    tails: dict[str, list[str]] = {"of all": [], "of a turn": [], "computing": []}
     for record in records:
         if record["peer"] != subject or "ns" not in record:
             continue
         share = reading_ns(record, bandwidth_of(record, runs)) / median(record)
         if not math.isnan(share):
             shares.append(f"{record['shape']} {100 * share:.0f} %")
-        tails.append(f"{record['shape']} {factor(record['ns']['p99'] / median(record))}")
-        if "steadiness" in record:
-            machine.append(f"{record['shape']} {factor(record['steadiness'])}")
-    lines = [f"p99 over median ({subject}): {', '.join(tails)} (goal: at most 1.5×)."]
-    if machine:
-        what = "As long a computation of one thread that waits for nothing has"
-        lines[0] += f" {what} {', '.join(machine)}."
+        for what, times in (("of all", record["ns"]), ("computing", record.get("computing"))):
+            if times is not None:
+                tails[what].append(f"{record['shape']} {factor(times['p99'] / times['median'])}")
+        if "tails" in record["ns"]:
+            within = factor(statistics.median(record["ns"]["tails"]))
+            tails["of a turn"].append(f"{record['shape']} {within}")
+    lines = [f"p99 over median ({subject}): {', '.join(tails['of all'])} (goal: at most 1.5×)."]
+    if tails["of a turn"]:
+        lines[0] += f" Within a turn, in the middle of them: {', '.join(tails['of a turn'])}."
+    if tails["computing"]:
+        what = (
+            "As long a computation of one thread that waits for nothing has, over the same turns,"
+        )
+        lines[0] += f" {what} {', '.join(tails['computing'])}."
     if shares:
         what = (
             "Speed against reading the weights once, on all threads, from the caches that hold them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import tempfile
 import time
@@ -171,7 +172,9 @@ class Runner:
             else:
                 ready[client.peer] = client, checked
         rounds = n_rounds([checked["seconds"] for _, checked in ready.values()], self.settings)
-        times, peaks = self._take_turns({k: v[0] for k, v in ready.items()}, ceiling, rounds, base)
+        times, computed, peaks = self._take_turns(
+            {k: v[0] for k, v in ready.items()}, ceiling, rounds, base
+        )
         for name, client_times in times.items():
             checked = ready[name][1]
             record = {**base, "peer": name, "peak_gflops": max(peaks, default=None)}
@@ -180,9 +183,8 @@ class Runner:
             kept = checked.keys() & {"errors", "loss", "constant_loss", "runtimes", "path"}
             record |= {key: checked[key] for key in sorted(kept)}
             record["ns"] = summarise(client_times)
-            if base["mode"] == "step":
-                asked = {"nanoseconds": record["ns"]["median"], "seconds": self.settings.seconds}
-                record |= ready[name][0].ask("steadiness", **asked)
+            if name in computed:
+                record["computing"] = summarise(computed[name])
             record["gflops"] = base["flops"] / record["ns"]["median"]
             self.records.append(record)
         medians = [f"{name} {summarise(v)['median'] / 1e6:.4g}" for name, v in times.items()]
@@ -190,9 +192,13 @@ class Runner:
 
     def _take_turns(
         self, clients: dict[str, Client], ceiling: peak.Peak, rounds: int, base: dict[str, Any]
-    ) -> tuple[dict[str, list[list[int]]], list[float]]:
-        """A B A B: a turn for the peak and each peer in every round, starting at another peer."""
+    ) -> tuple[dict[str, list[list[int]]], dict[str, list[list[int]]], list[float]]:
+        """A B A B: a turn for the peak and each peer in every round, starting at another peer.
+
+        Times of the peers; of computations beside single steps, in the same turns; peaks.
+        """
         times: dict[str, list[list[int]]] = {name: [] for name in clients}
+        computed: dict[str, list[list[int]]] = {}
         peaks: list[float] = []
         names = list(clients)
         for turn in range(rounds if names else 0):
@@ -204,13 +210,20 @@ class Runner:
                     continue
                 time.sleep(SETTLE_SECONDS)
                 try:
-                    took = clients[name].ask("run", seconds=self.settings.seconds)
+                    took = clients[name].ask("run", seconds=self.settings.seconds)["ns"]
+                    if base["mode"] == "step":
+                        asked = {
+                            "nanoseconds": statistics.median(took),
+                            "seconds": self.settings.seconds,
+                        }
+                        beside = clients[name].ask("compute", **asked)["ns"]
+                        computed.setdefault(name, []).append(beside)
                 except PeerFailedError as error:
                     del times[name]
                     self.records.append({**base, "peer": name, "failed": f"while timed: {error}"})
                     continue
-                times[name].append(took["ns"])
-        return times, peaks
+                times[name].append(took)
+        return times, computed, peaks
 
 
 def n_rounds(call_seconds: Sequence[float], settings: Settings) -> int:

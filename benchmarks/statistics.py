@@ -21,7 +21,8 @@ def summarise(rounds: Sequence[Sequence[int]]) -> dict[str, Any]:
     -------
     dict
         ``min``, ``median``, ``p90``, ``p99``, ``cv`` (standard deviation over mean), ``calls``, and
-        ``rounds``: the median of each turn, which shows how steady the machine was.
+        ``rounds``: the median of each turn, which shows how steady the machine was, and ``tails``:
+        the p99 of each turn over its median.
 
     Examples
     --------
@@ -38,6 +39,7 @@ def summarise(rounds: Sequence[Sequence[int]]) -> dict[str, Any]:
         "cv": float(calls.std() / calls.mean()),
         "calls": len(calls),
         "rounds": [float(np.median(turn)) for turn in rounds],
+        "tails": [float(np.percentile(turn, 99) / np.median(turn)) for turn in rounds],
     }
 
 

@@ -1,4 +1,8 @@
-"""How steady the machine itself is: calls that only compute, as long as those of a peer."""
+"""How steady the machine itself is: calls that only compute, as long as those of a peer.
+
+Powers of integers touch hardly any memory, wait for nobody and leave Python's lock alone: what
+makes one of them take longer than the next is the machine, its other tenants included.
+"""
 
 from __future__ import annotations
 
@@ -8,39 +12,30 @@ _MODULUS = (1 << 127) - 1
 _BASE = 3**79
 
 
-def steadiness(nanoseconds: float, seconds: float) -> float:
-    """The 99th percentile over the median of computations of one thread.
-
-    Powers of integers touch hardly any memory, wait for nobody and leave Python's lock alone: what
-    makes one of them take longer than the next is the machine, its other tenants included.
-
-    Parameters
-    ----------
-    nanoseconds : float
-        How long one computation shall take.
-    seconds : float
-        For how long they are repeated.
+def exponent_of(nanoseconds: float) -> int:
+    """The power that takes so long, on the machine as it is now.
 
     Examples
     --------
-    >>> steadiness(2000.0, 0.01) >= 1.0
+    >>> exponent_of(2000.0) < exponent_of(200000.0)
     True
     """
-    took = sorted(times(nanoseconds, seconds))
-    return took[len(took) * 99 // 100] / took[len(took) // 2]
-
-
-def times(nanoseconds: float, seconds: float) -> list[int]:
-    """Nanoseconds of every computation."""
     # Time grows with the number of bits of the exponent.
     bits = 2000
-    a_bit = min(_powers(1 << bits, 0.01)) / bits
-    return _powers(1 << max(1, int(nanoseconds / a_bit)), seconds)
+    a_bit = min(times(1 << bits, 0.01)) / bits
+    return 1 << max(1, int(nanoseconds / a_bit))
 
 
-def _powers(exponent: int, seconds: float) -> list[int]:
+def times(exponent: int, seconds: float) -> list[int]:
+    """Nanoseconds of each of the same computations, at least one, for about ``seconds``.
+
+    Examples
+    --------
+    >>> min(times(1 << 100, 0.0)) > 0
+    True
+    """
     clock = time.perf_counter_ns
-    took = []
+    took: list[int] = []
     end = clock() + int(seconds * 1e9)
     while not took or clock() < end:
         start = clock()

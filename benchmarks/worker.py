@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from . import oracle, peers
+from . import oracle, peers, steadiness
 from .cell_reference import parameters_in
 from .fitting import make_task
 from .machine import memory, openmp_runtimes, reset_peak_memory
 from .peers.base import Operation, Peer, UnsupportedError
 from .problem import Array, Problem, make_problem
 from .shapes import Shape
-from .steadiness import steadiness
 
 EVICTION_BYTES = 128 << 20
 MAX_COLD_CALLS = 30
@@ -45,6 +44,7 @@ class Worker:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.operation: Operation | None = None
+        self.exponent: int | None = None  # of computations that take as long as a step
         self.problem: Problem | None = None
         self.junk: Array | None = None
 
@@ -70,6 +70,7 @@ class Worker:
             library shows it; ``seconds``: of the last call, once warm.
         """
         self.operation = None  # what it holds may be large
+        self.exponent = None
         self.junk = np.zeros(EVICTION_BYTES, np.int8) if mode == "step-cold" else None
         answer: dict[str, Any] = {"runtimes": openmp_runtimes()}
         if reference is None:
@@ -117,9 +118,11 @@ class Worker:
             took.append(clock() - start)
         return {"ns": took}
 
-    def steadiness(self, nanoseconds: float, seconds: float) -> dict[str, float]:
-        """How steady calls of that length are here that do nothing but compute."""
-        return {"steadiness": steadiness(nanoseconds, seconds)}
+    def compute(self, nanoseconds: float, seconds: float) -> dict[str, Any]:
+        """Do nothing but compute, at first so long a call; nanoseconds of each."""
+        if self.exponent is None:
+            self.exponent = steadiness.exponent_of(nanoseconds)
+        return {"ns": steadiness.times(self.exponent, seconds)}
 
     def memory(self, shape: dict[str, Any], mode: str) -> dict[str, float]:
         """MiB at the peak of some calls, over the process with its libraries, weights and inputs.
@@ -169,7 +172,7 @@ def serve(name: str, threads: int) -> None:
         "prepare": worker.prepare,
         "run": worker.run,
         "memory": worker.memory,
-        "steadiness": worker.steadiness,
+        "compute": worker.compute,
     }
     for line in sys.stdin:
         order = json.loads(line)

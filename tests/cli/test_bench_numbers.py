@@ -28,9 +28,15 @@ def test_summary_is_over_calls_and_keeps_the_turns() -> None:
     assert found["p99"] > 9
 
 
-def test_steadiness_is_the_tail_over_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steadiness, "times", lambda *_: [9, 2, 2, 2])
-    assert steadiness.steadiness(2.0, 1.0) == 4.5
+def test_a_turn_has_a_tail_of_its_own() -> None:
+    """Half of the machine's time being slow is no tail of any turn."""
+    found = statistics.summarise([[2] * 100, [4] * 99 + [40]])
+    assert found["tails"] == [1.0, pytest.approx(1.09)]
+
+
+def test_a_computation_of_some_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steadiness, "times", lambda *_: [9000, 2000, 4000])  # a nanosecond a bit
+    assert steadiness.exponent_of(700.0) == 1 << 700
 
 
 def test_geometric_mean() -> None:

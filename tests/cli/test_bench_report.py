@@ -90,8 +90,10 @@ def test_steps_are_held_to_the_caches_and_to_their_tail() -> None:
     text = report.report(result(row))
     assert "p99 over median (lstmcore): stream-64 1.98×" in text
     assert "waits for nothing" not in text
-    text = report.report(result({**row, "steadiness": 1.25}))
-    assert "As long a computation of one thread that waits for nothing has stream-64 1.25×." in text
+    text = report.report(result({**row, "computing": {"p99": 5.0, "median": 4.0}}))
+    assert "that waits for nothing has, over the same turns, stream-64 1.25×." in text
+    row["ns"]["tails"] = [1.0, 3.0, 1.5]
+    assert "Within a turn, in the middle of them: stream-64 1.50×." in report.report(result(row))
     assert "Speed against reading the weights" not in text  # they don't fit into this L1
     row["threads"], run = 2, result(row)
     run["runs"][0]["bandwidth"]["2"] = [{"level": "L2", "bytes": 1 << 20, "gbps": 1.0}]
