@@ -1,7 +1,7 @@
 # Ragged sequences to packed batches and back. A dataset is values (total, I), C-contiguous, with
 # starts (n + 1,): sequence i is values[starts[i]:starts[i + 1]]. The module has docstrings.
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -23,10 +23,10 @@ def flatten_plain(
 # → x (R, I), n_active (T,), order (N,)
 def pack(values: _Floats, starts: _Index, indices: _Index) -> tuple[_Floats, _Index, _Index]: ...
 
-# → parts: x, n_active, step_ptr, samples, sample_ptr
-def pack_epoch(
-    values: _Floats, starts: _Index, permutation: _Index, batch_size: int, max_rows: int
-) -> Iterator[tuple[_Floats, _Index, _Index, _Index, _Index]]: ...
+# → n_active, step_ptr, samples, sample_ptr
+def order_epoch(
+    values: NDArray[Any], starts: _Index, permutation: _Index, batch_size: int
+) -> tuple[_Index, _Index, _Index, _Index]: ...
 
 # → values (R, F), starts (N + 1,)
 def unpack(y: _Floats, n_active: _Index, order: _Index) -> tuple[_Floats, _Index]: ...

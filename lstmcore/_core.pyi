@@ -22,9 +22,9 @@ _Floats = TypeVar("_Floats", NDArray[np.float32], NDArray[np.float64])
 _Cell: TypeAlias = Mapping[str, object]
 _Layout: TypeAlias = list[tuple[str, tuple[int, ...], int]]
 _Index: TypeAlias = NDArray[np.intp]
-# x, n_active, step_ptr, samples, sample_ptr
-_Batches32: TypeAlias = tuple[NDArray[np.float32], _Index, _Index, _Index, _Index]
-_Batches64: TypeAlias = tuple[NDArray[np.float64], _Index, _Index, _Index, _Index]
+# values, begins, n_active, step_ptr, samples, sample_ptr
+_Batches32: TypeAlias = tuple[NDArray[np.float32], _Index, _Index, _Index, _Index, _Index]
+_Batches64: TypeAlias = tuple[NDArray[np.float64], _Index, _Index, _Index, _Index, _Index]
 
 def allocated_bytes() -> int: ...
 def config() -> dict[str, Any]: ...

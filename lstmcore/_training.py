@@ -1,4 +1,4 @@
-"""The epochs of a fit: shuffle, hand parts of an epoch to the core, keep the curve, know the end.
+"""The epochs of a fit: shuffle, hand an epoch to the core, keep the curve, know the end.
 
 Everything random is drawn from (seed, epoch), so an epoch does not depend on how the ones before
 it were divided over calls of ``fit``: that is what makes ``warm_start`` exact. A state is replaced
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lstmcore import _batching
-from lstmcore._history import EpochRecord
+from lstmcore._history import epoch_entry
 from lstmcore._network import layout_of
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# A part of an epoch is what one call of the core trains on: large enough that the calls cost
-# nothing, small enough that a part of a large data set is a copy one can afford.
-_PART_ROWS = 2**16
-_PART_BYTES = 2**25
 # Sequences at a time where losses are only added up.
 _EVALUATION_BATCH = 256
 
@@ -57,8 +53,8 @@ class TrainingData:
     targets: NDArray[Any]
     weights: NDArray[np.float64]
 
-    def parts(self, order: IndexArray, batch_size: int) -> Iterator[tuple[Any, ...]]:
-        """Yield packed batches of samples, a part of an epoch at a time.
+    def batches(self, order: IndexArray, batch_size: int) -> tuple[Any, ...]:
+        """Return batches of samples; their rows stay where they are.
 
         Parameters
         ----------
@@ -67,18 +63,18 @@ class TrainingData:
         batch_size : int
             How many of them make a batch.
 
-        Yields
-        ------
-        part : tuple
-            (x, n_active, step_ptr, samples, sample_ptr), as the core takes it.
+        Returns
+        -------
+        batches : tuple
+            (values, begins, n_active, step_ptr, samples, sample_ptr), as the core takes them.
         """
         values, starts = self.sequences.values, self.sequences.starts
+        n_active, step_ptr, rows, sample_ptr = _batching.order_epoch(
+            values, starts, self.rows[order], batch_size
+        )
         sample_of_row = np.empty(len(starts) - 1, np.intp)
         sample_of_row[self.rows] = np.arange(len(self.rows))
-        for x, n_active, step_ptr, rows, sample_ptr in _batching.pack_epoch(
-            values, starts, self.rows[order], batch_size, _rows_per_part(values)
-        ):
-            yield x, n_active, step_ptr, sample_of_row[rows], sample_ptr
+        return values, starts[rows], n_active, step_ptr, sample_of_row[rows], sample_ptr
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +137,7 @@ class TrainingState:
     n_plateaus : int
         How often it was lowered.
     history : tuple of dict
-        One entry per epoch, see `EpochRecord`.
+        One entry per epoch, see `epoch_entry`.
     """
 
     seed: int
@@ -230,14 +226,11 @@ class Training:
         """Return the mean loss of some data, without dropout."""
         # Sequences of like lengths together make batches that keep all threads busy.
         order = np.argsort(-data.sequences.lengths[data.rows], kind="stable")
-        loss = weight = 0.0
-        for part in data.parts(order, _EVALUATION_BATCH):
-            part_loss, part_weight = self._trainer.evaluate(
-                parameters, part, data.targets, data.weights, n_threads=self._plan.n_threads
-            )
-            loss += part_loss
-            weight += part_weight
-        return loss / weight
+        batches = data.batches(order, _EVALUATION_BATCH)
+        loss, weight = self._trainer.evaluate(
+            parameters, batches, data.targets, data.weights, n_threads=self._plan.n_threads
+        )
+        return float(loss / weight)
 
     @property
     def schedule(self) -> Schedule:
@@ -290,12 +283,11 @@ class Training:
         for step, rate in enumerate(rates):
             epoch, batch = divmod(step, n_batches)
             order = _shuffled(n_samples, state.seed, state.n_epochs + epoch)
-            (part,) = data.parts(order[batch * size : (batch + 1) * size], size)
             sums = self._trainer.run(
                 parameters,
                 moments,
                 state.n_steps + step,
-                part,
+                data.batches(order[batch * size : (batch + 1) * size], size),
                 data.targets,
                 data.weights,
                 seed=state.seed,
@@ -321,26 +313,24 @@ class Training:
         began = perf_counter()
         data, plan = self._data, self._plan
         parameters, moments = state.parameters.copy(), state.moments.copy()
-        record = EpochRecord()
         order = _shuffled(len(data.rows), state.seed, state.n_epochs)
         rates = self._rates(state, -(-len(order) // plan.batch_size))
-        for part in data.parts(order, plan.batch_size):
-            n_steps = len(part[-1]) - 1
-            sums = self._trainer.run(
-                parameters,
-                moments,
-                state.n_steps + record.n_steps,
-                part,
-                data.targets,
-                data.weights,
-                seed=state.seed,
-                epoch=state.n_epochs,
-                learning_rate=rates[record.n_steps : record.n_steps + n_steps],
-                n_threads=plan.n_threads,
-            )
-            record.add(sums, n_steps=n_steps)
-        entry = record.entry(
+        sums = self._trainer.run(
+            parameters,
+            moments,
+            state.n_steps,
+            data.batches(order, plan.batch_size),
+            data.targets,
+            data.weights,
+            seed=state.seed,
+            epoch=state.n_epochs,
+            learning_rate=rates,
+            n_threads=plan.n_threads,
+        )
+        entry = epoch_entry(
             state.n_epochs + 1,
+            sums,
+            n_steps=len(rates),
             learning_rate=float(rates[-1]),
             n_samples=len(order),
             seconds=perf_counter() - began,
@@ -355,7 +345,7 @@ class Training:
             state,
             parameters=parameters,
             moments=moments,
-            n_steps=state.n_steps + record.n_steps,
+            n_steps=state.n_steps + len(rates),
             history=(*state.history, entry),
         )
 
@@ -384,11 +374,6 @@ class Training:
             n_flat=0 if lowered else n_flat,
             n_plateaus=state.n_plateaus + lowered,
         )
-
-
-def _rows_per_part(values: FloatArray) -> int:
-    """Return how many rows a part of an epoch has at most, unless one batch has more."""
-    return int(min(_PART_ROWS, max(1, _PART_BYTES // (values.shape[1] * values.itemsize))))
 
 
 def _shuffled(n: int, seed: int, epoch: int) -> IndexArray:

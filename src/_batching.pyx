@@ -179,72 +179,54 @@ include "flatten.pxi"
 
 # ---- Datasets to packed batches ----
 
-cdef int fill_part(
-    Dataset data, const Py_ssize_t[::1] indices, Py_ssize_t[::1] n_active,
-    const Py_ssize_t[::1] step_ptr, Py_ssize_t[::1] samples, const Py_ssize_t[::1] sample_ptr,
-    Py_ssize_t[::1] cursor, const floating[:, ::1] values, floating[:, ::1] x,
-) except -1:
-    """Sorts and copies batch after batch into the arrays of a part."""
-    cdef const Py_ssize_t* starts = &data.starts[0]
-    cdef floating* target = &x[0, 0] if x.shape[0] > 0 else NULL
-    cdef Py_ssize_t b, t, n_samples, n_steps
-    cdef Py_ssize_t* active
-    cdef Py_ssize_t* order
-    with nogil:
-        for b in range(step_ptr.shape[0] - 1):
-            n_samples = sample_ptr[b + 1] - sample_ptr[b]
-            n_steps = step_ptr[b + 1] - step_ptr[b]
-            active = &n_active[step_ptr[b]]
-            order = &samples[sample_ptr[b]]
-            sort_by_length(starts, &indices[sample_ptr[b]], n_samples, n_steps, active, &cursor[0],
-                           order)
-            if n_steps > 0:
-                copy_rows(target, <floating*>&values[0, 0], data.n_features, starts, order, active,
-                          n_steps, &cursor[0], True)
-                for t in range(n_steps):
-                    target += active[t] * data.n_features
-    return 0
-
-
-cdef tuple build_part(
-    Dataset data, str name, Py_ssize_t first, const Py_ssize_t[::1] indices, Py_ssize_t batch_size,
-    Py_ssize_t max_rows,
+cdef tuple order_batches(
+    Dataset data, str name, const Py_ssize_t[::1] indices, Py_ssize_t batch_size,
 ):
-    """Packs the first batches of indices, as many as fit max_rows rows, and at least one.
+    """The order of every batch of indices, which the caller knows by ``name``.
 
-    ``name`` is what the caller knows indices by, of which they begin at entry ``first``.
-    Returns (x, n_active, step_ptr, samples, sample_ptr).
+    Returns (n_active, step_ptr, samples, sample_ptr).
     """
-    cdef Py_ssize_t begin = 0, size, bad, batch_steps = 0, batch_rows = 0
-    cdef Py_ssize_t n_rows = 0, n_steps = 0, longest = 0
-    cdef list step_list = [0], sample_list = [0]
-    while begin < indices.shape[0]:
-        size = min(batch_size, indices.shape[0] - begin)
+    cdef Py_ssize_t begin = 0, size, bad, b, first, batch_steps = 0, batch_rows = 0
+    cdef Py_ssize_t n_steps = 0, longest = 0, n = indices.shape[0]
+    cdef Py_ssize_t n_batches = n // batch_size + (n % batch_size != 0)
+    cdef Py_ssize_t[::1] step_ptr = np.zeros(n_batches + 1, np.intp)
+    cdef Py_ssize_t[::1] sample_ptr = np.zeros(n_batches + 1, np.intp)
+    for b in range(n_batches):
+        size = min(batch_size, n - begin)
         bad = measure(data, &indices[begin], size, &batch_steps, &batch_rows)
         if bad >= 0:
-            data.refuse(name, first + begin + bad, indices[begin + bad])
-        if begin > 0 and batch_rows > max_rows - n_rows:
-            break
-        n_rows += batch_rows
+            data.refuse(name, begin + bad, indices[begin + bad])
         n_steps += batch_steps
         longest = max(longest, batch_steps)
         begin += size
-        step_list.append(n_steps)
-        sample_list.append(begin)
+        step_ptr[b + 1] = n_steps
+        sample_ptr[b + 1] = begin
 
-    x = np.empty((n_rows, data.n_features), data.values.dtype)
-    n_active = np.empty(n_steps + 1, np.intp)  # the sort of the last batch writes one entry more
-    samples = np.empty(begin, np.intp)
-    step_ptr = np.array(step_list, np.intp)
-    sample_ptr = np.array(sample_list, np.intp)
-    cursor = np.empty(longest + 1, np.intp)
-    if x.dtype == np.float32:
-        fill_part[float](data, indices, n_active, step_ptr, samples, sample_ptr, cursor,
-                         data.values, x)
-    else:
-        fill_part[double](data, indices, n_active, step_ptr, samples, sample_ptr, cursor,
-                          data.values, x)
-    return x, n_active[:n_steps], step_ptr, samples, sample_ptr
+    cdef Py_ssize_t[::1] n_active = np.empty(n_steps + 1, np.intp)  # one more: the last sort's
+    cdef Py_ssize_t[::1] samples = np.empty(n, np.intp)
+    cdef Py_ssize_t[::1] cursor = np.empty(longest + 1, np.intp)
+    with nogil:
+        for b in range(n_batches):
+            first = sample_ptr[b]
+            sort_by_length(&data.starts[0], &indices[first], sample_ptr[b + 1] - first,
+                           step_ptr[b + 1] - step_ptr[b], &n_active[step_ptr[b]], &cursor[0],
+                           &samples[first])
+    return (np.asarray(n_active)[:n_steps], np.asarray(step_ptr), np.asarray(samples),
+            np.asarray(sample_ptr))
+
+
+cdef int copy_batch(
+    Dataset data, const Py_ssize_t[::1] order, const Py_ssize_t[::1] n_active,
+    const floating[:, ::1] values, floating[:, ::1] x,
+) except -1:
+    """Copies the rows of one batch."""
+    cdef Py_ssize_t n_steps = n_active.shape[0]
+    cdef Py_ssize_t[::1] offset = np.empty(n_steps, np.intp)
+    if n_steps > 0:
+        with nogil:
+            copy_rows(&x[0, 0], <floating*>&values[0, 0], data.n_features, &data.starts[0],
+                      &order[0], &n_active[0], n_steps, &offset[0], True)
+    return 0
 
 
 def pack(values, starts, indices):
@@ -262,46 +244,40 @@ def pack(values, starts, indices):
     """
     data = Dataset(values, starts)
     n = len(checked_indices(indices, "indices"))
-    x, n_active, _, order, _ = build_part(data, "indices", 0, indices, max(n, 1), LARGEST)
+    n_active, _, order, _ = order_batches(data, "indices", indices, max(n, 1))
+    x = np.empty((n_active.sum(), data.n_features), data.values.dtype)
+    if x.dtype == np.float32:
+        copy_batch[float](data, order, n_active, data.values, x)
+    else:
+        copy_batch[double](data, order, n_active, data.values, x)
     return x, n_active, order
 
 
-def pack_epoch(values, starts, permutation, batch_size, max_rows):
-    """Pack the batches of an epoch, a part of about ``max_rows`` rows at a time.
+def order_epoch(values, starts, permutation, batch_size):
+    """Bring the sequences of every batch of an epoch into packed order; nothing is copied.
 
-    Batch ``b`` is ``permutation[b * batch_size:(b + 1) * batch_size]``; the last may be smaller. A
-    part holds as many whole batches as fit ``max_rows`` rows, and at least one.
+    Batch ``b`` is ``permutation[b * batch_size:(b + 1) * batch_size]``; the last may be smaller.
 
-    Returns an iterator of (x, n_active, step_ptr, samples, sample_ptr). In a part, batch ``b`` has
-    the counts ``n_active[step_ptr[b]:step_ptr[b + 1]]`` and the sequences
-    ``samples[sample_ptr[b]:sample_ptr[b + 1]]`` in packed order; its rows follow those of the batch
-    before it in ``x``.
+    Returns ``n_active``, ``step_ptr``, ``samples`` and ``sample_ptr``: batch ``b`` has the counts
+    ``n_active[step_ptr[b]:step_ptr[b + 1]]`` and the sequences
+    ``samples[sample_ptr[b]:sample_ptr[b + 1]]``.
 
     Examples
     --------
     >>> import numpy as np
     >>> values = np.arange(6.0).reshape(6, 1)
-    >>> parts = pack_epoch(values, np.array([0, 1, 3, 6]), np.array([0, 2, 1]), 2, max_rows=4)
-    >>> for x, n_active, step_ptr, samples, sample_ptr in parts:
-    ...     print(x.ravel().tolist(), n_active.tolist(), samples.tolist())
-    [3.0, 0.0, 4.0, 5.0] [2, 1, 1] [2, 0]
-    [1.0, 2.0] [1, 1] [1]
+    >>> epoch = order_epoch(values, np.array([0, 1, 3, 6]), np.array([0, 2, 1]), 2)
+    >>> for array in epoch:
+    ...     print(array.tolist())
+    [2, 1, 1, 1, 1]
+    [0, 3, 5]
+    [2, 0, 1]
+    [0, 2, 3]
     """
-    if batch_size < 1 or max_rows < 1:
-        raise ValueError("batch_size and max_rows must be at least 1, "
-                         f"got batch_size={batch_size} and max_rows={max_rows}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     checked_indices(permutation, "permutation")
-    # A generator checks nothing before its first part is asked for; the caller hears of it here.
-    return _parts(Dataset(values, starts), permutation, batch_size, max_rows)
-
-
-def _parts(Dataset data, permutation, batch_size, max_rows):
-    """The generator behind ``pack_epoch``."""
-    done = 0
-    while done < len(permutation):
-        part = build_part(data, "permutation", done, permutation[done:], batch_size, max_rows)
-        done += len(part[3])
-        yield part
+    return order_batches(Dataset(values, starts), "permutation", permutation, batch_size)
 
 
 include "unpack.pxi"

@@ -33,13 +33,16 @@ struct NetworkHandle {
   WorkspacePool<NetworkWorkspace<Scalar>> workspaces;
 };
 
-// Throws std::invalid_argument unless columns of tokens hold nothing else.
+// Throws std::invalid_argument unless in the rows [begin, end) columns of tokens hold nothing else.
 template <class Scalar>
-void require_tokens(const Network<Scalar>& network, const Array<Scalar>& x) {
-  const BadToken bad = network.embeddings().find_bad_token(x.data(), x.shape(0));
+void require_tokens(const Network<Scalar>& network, const Array<Scalar>& rows, const char* name,
+                    Index begin, Index end) {
+  if (!network.embeddings().any()) return;
+  const Scalar* first = rows.data() + begin * network.spec().n_columns();
+  const BadToken bad = network.embeddings().find_bad_token(first, end - begin);
   if (bad.row < 0) return;
-  throw std::invalid_argument("row " + std::to_string(bad.row) + " of x holds no token of column " +
-                              std::to_string(bad.column));
+  throw std::invalid_argument("row " + std::to_string(begin + bad.row) + " of " + name +
+                              " holds no token of column " + std::to_string(bad.column));
 }
 
 }  // namespace lstmcore::binding

@@ -28,7 +28,7 @@ Array<Scalar> checked_input(const NetworkHandle<Scalar>& self, const py::object&
                             Index n_rows) {
   if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
   auto x = as_array<Scalar>(x_object, "x", {n_rows, self.network.spec().n_columns()});
-  require_tokens(self.network, x);
+  require_tokens(self.network, x, "x", 0, x.shape(0));
   return x;
 }
 

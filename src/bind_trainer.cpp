@@ -68,36 +68,48 @@ void read_targets(RunArguments<Scalar>& args, const Trainer<Scalar>& trainer,
   }
 }
 
+// That a sequence of that length, from row `begin` on, lies in the values, and holds tokens where
+// these are embedded.
+template <class Scalar>
+void require_rows(const Network<Scalar>& network, const Array<Scalar>& values, Index begin,
+                  Index length) {
+  const Index n_rows = values.shape(0);
+  if (begin < 0 || begin > n_rows || length > n_rows - begin) {
+    throw std::invalid_argument("begins has " + std::to_string(begin) + " for a sequence of " +
+                                std::to_string(length) + " steps, but values has " +
+                                std::to_string(n_rows) + " rows");
+  }
+  require_tokens(network, values, "values", begin, begin + length);
+}
+
 template <class Scalar>
 RunArguments<Scalar> read_arguments(const Trainer<Scalar>& trainer, const py::tuple& batches,
                                     const py::object& targets, const py::object& sample_weight) {
-  if (batches.size() != 5) {
+  if (batches.size() != 6) {
     throw std::invalid_argument(
-        "batches must be (x, n_active, step_ptr, samples, sample_ptr), got " +
+        "batches must be (values, begins, n_active, step_ptr, samples, sample_ptr), got " +
         std::to_string(batches.size()) + " items");
   }
   RunArguments<Scalar> args;
-  const auto x = args.keep(as_array<Scalar>(batches[0], "x", {-1, trainer.spec().n_columns()}));
-  require_tokens(trainer.network(), x);
-  const auto n_active = args.keep(as_array<Index>(batches[1], "n_active", {-1}));
-  const auto step_ptr = args.keep(as_array<Index>(batches[2], "step_ptr", {-1}));
-  const auto samples = args.keep(as_array<Index>(batches[3], "samples", {-1}));
-  const auto sample_ptr = args.keep(as_array<Index>(batches[4], "sample_ptr", {step_ptr.size()}));
+  const Index columns = trainer.spec().n_columns();
+  const auto values = args.keep(as_array<Scalar>(batches[0], "values", {-1, columns}));
+  const auto begins = args.keep(as_array<Index>(batches[1], "begins", {-1}));
+  const auto n_active = args.keep(as_array<Index>(batches[2], "n_active", {-1}));
+  const auto step_ptr = args.keep(as_array<Index>(batches[3], "step_ptr", {-1}));
+  const auto samples = args.keep(as_array<Index>(batches[4], "samples", {begins.size()}));
+  const auto sample_ptr = args.keep(as_array<Index>(batches[5], "sample_ptr", {step_ptr.size()}));
   require_partition(step_ptr, "step_ptr", n_active.size());
   require_partition(sample_ptr, "sample_ptr", samples.size());
-  args.batches = {step_ptr.size() - 1, x.data(),       n_active.data(),
+  args.batches = {step_ptr.size() - 1, values.data(),  begins.data(),    n_active.data(),
                   step_ptr.data(),     samples.data(), sample_ptr.data()};
-  Index rows = 0;
   PackedBatch batch;
   for (Index b = 0; b < args.batches.n_batches; ++b) {  // checks every batch before any is used
+    const Index first = sample_ptr.data()[b];
     batch.assign(n_active.data() + step_ptr.data()[b], step_ptr.data()[b + 1] - step_ptr.data()[b],
-                 sample_ptr.data()[b + 1] - sample_ptr.data()[b]);
-    rows += batch.n_rows();
-  }
-  if (rows != x.shape(0)) {
-    throw std::invalid_argument("x must have the " + std::to_string(rows) +
-                                " rows that n_active adds up to, got " +
-                                std::to_string(x.shape(0)));
+                 sample_ptr.data()[b + 1] - first);
+    for (Index n = 0; n < batch.n_sequences(); ++n) {
+      require_rows(trainer.network(), values, begins.data()[first + n], batch.length(n));
+    }
   }
   read_targets(args, trainer, targets, sample_weight);
   return args;

@@ -68,7 +68,8 @@ void forward_pass(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& memor
                                   state_at(c0, l, first, layer.hidden_size()), n_begin, n_end);
         }
         if (memory.packed) return;
-        pack_sequences(part.batch, x.sequences.of_part(first), I, part.x.data(), I, n_begin, n_end);
+        pack_sequences(part.batch, x.sequences.of_part(first), I, {part.x.data(), I, false},
+                       n_begin, n_end);
       };
       const auto finish = [&](Index n_begin, Index n_end) {
         if (memory.packed) {
@@ -178,7 +179,7 @@ void backward_part(const RecurrentStack<Scalar>& stack, const PassMemory<Scalar>
     dy = {part.dy.data(), width, false};
     each_run(part.batch, workers, [&](Index n_begin, Index n_end) {
       pack_sequences(part.batch, rows.dy.sequences.of_part(first), stack.output_size(),
-                     part.dy.data(), width, n_begin, n_end);
+                     {part.dy.data(), width, false}, n_begin, n_end);
     });
   } else if (rows.dy.given()) {
     dy = {rows.dy.sequences.first[first], memory.form.n_steps * width, false, width};

@@ -22,7 +22,7 @@ SOLVERS = ("adam", "adamw", "sgd", "rmsprop")
 N_STATE = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
 
 LSTM = Cell()
-Batches = tuple[Array, Array, Array, Array, Array]
+Batches = tuple[Array, Array, Array, Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -113,22 +113,31 @@ def draw_parameters(spec: Spec, dtype: Any, seed: int = 0) -> Array:
     return (0.4 * rng.standard_normal(spec.n_parameters)).astype(dtype)
 
 
+def packed_of(sequences: list[Array], chosen: Sequence[int]) -> tuple[Array, Array, Array]:
+    """One packed batch of the samples chosen: x, n_active, and the samples in its order."""
+    lengths = [len(sequences[n]) for n in chosen]
+    order = [chosen[k] for k in reference.packed_order(lengths)]
+    x = reference.pack([sequences[n] for n in order]).reshape(-1, sequences[0].shape[1])
+    return (
+        x.astype(sequences[0].dtype),
+        np.array(reference.active_counts(lengths), np.intp),
+        np.array(order, np.intp),
+    )
+
+
 def batches_of(sequences: list[Array], chosen: Sequence[Sequence[int]]) -> Batches:
     """Batches of the samples chosen for each, in the form the trainer takes."""
-    n_features = sequences[0].shape[1]
-    rows, active, samples = [], [], []
-    for batch in chosen:
-        lengths = [len(sequences[n]) for n in batch]
-        order = [batch[k] for k in reference.packed_order(lengths)]
-        rows.append(reference.pack([sequences[n] for n in order]).reshape(-1, n_features))
-        active.append(reference.active_counts(lengths))
-        samples.append(np.array(order, np.intp))
+    starts = np.cumsum([0, *map(len, sequences)])
+    packed = [packed_of(sequences, batch)[1:] for batch in chosen]
+    nothing = np.empty(0, np.intp)
+    samples = np.concatenate([nothing, *(order for _, order in packed)])
     return (
-        np.concatenate(rows).astype(sequences[0].dtype),
-        np.concatenate(active).astype(np.intp),
-        np.cumsum([0, *map(len, active)]).astype(np.intp),
-        np.concatenate(samples).astype(np.intp),
-        np.cumsum([0, *map(len, samples)]).astype(np.intp),
+        np.concatenate(sequences),
+        starts[samples].astype(np.intp),
+        np.concatenate([nothing, *(n_active for n_active, _ in packed)]),
+        np.cumsum([0, *(len(n_active) for n_active, _ in packed)]).astype(np.intp),
+        samples,
+        np.cumsum([0, *(len(order) for _, order in packed)]).astype(np.intp),
     )
 
 
@@ -136,7 +145,7 @@ def oracle_loss_and_gradient(
     spec: Spec, parameters: Array, data: Data, chosen: Sequence[int], **options: Any
 ) -> tuple[float, Array]:
     """The oracle's mean loss of the chosen samples with their weights, and its gradient."""
-    x, n_active, _, order, _ = batches_of(data.sequences, [chosen])
+    x, n_active, order = packed_of(data.sequences, chosen)
     return spec.oracle.loss_and_gradient(
         parameters,
         x.astype(np.float64),

@@ -63,8 +63,7 @@ void Embeddings<Scalar>::embed(const Scalar* x, Index n_rows, Scalar* inputs) co
     Scalar* to = inputs + r * output_size_;
     for (const Piece& piece : copies_) std::copy_n(from + piece.column, piece.size, to + piece.to);
     for (const Table& table : tables_) {
-      const auto token = static_cast<Index>(from[table.piece.column]);
-      std::copy_n(parameters_ + table.offset + token * table.piece.size, table.piece.size,
+      std::copy_n(parameters_ + table.row_of(from[table.piece.column]), table.piece.size,
                   to + table.piece.to);
     }
   }
@@ -91,7 +90,7 @@ void Embeddings<Scalar>::add_gradient(const Scalar* x, const PackedBatch& part,
       for (Index n = 0; n < part.n_active(t); ++n) {
         const Scalar value = x[(part.whole_row(t) + n) * n_columns_ + table.piece.column];
         const Scalar* from = dinputs + (part.offset(t) + n) * stride + table.piece.to;
-        Scalar* to = gradient + table.offset + static_cast<Index>(value) * table.piece.size;
+        Scalar* to = gradient + table.row_of(value);
         for (Index j = begin; j < last; ++j) to[j] += from[j];
       }
     }

@@ -34,7 +34,8 @@ class Embeddings {
   // The tables are read where they lie, for as long as they are used.
   void use(const Scalar* parameters) noexcept { parameters_ = parameters; }
 
-  // Every column of tokens must hold tokens: nothing below looks again.
+  // Every column of tokens must hold tokens: nothing below looks again. Where another thread writes
+  // something else meanwhile, some row of the table is read, and no other memory.
   BadToken find_bad_token(const Scalar* x, Index n_rows) const noexcept;
 
   // Rows of x (.., I) to rows of inputs (.., E).
@@ -60,6 +61,12 @@ class Embeddings {
     Piece piece;
     Index n_tokens;
     Index offset;  // in the parameters
+
+    // Where the row of a token begins in the parameters.
+    Index row_of(Scalar token) const noexcept {
+      const Scalar last = static_cast<Scalar>(n_tokens - 1);
+      return offset + static_cast<Index>(std::min(std::max(Scalar{0}, token), last)) * piece.size;
+    }
   };
 
   Index n_columns_;

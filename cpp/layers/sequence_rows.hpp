@@ -19,16 +19,16 @@ struct SequenceRows {
   SequenceRows of_part(Index n) const noexcept { return {first + n, step}; }
 };
 
-// The rows of the sequences [n_begin, n_end) of a batch, `width` wide, to packed rows of
-// `to_stride`, filled up with zeros.
+// The rows of the sequences [n_begin, n_end) of a batch, `width` wide, to packed rows, filled up
+// with zeros.
 template <class Scalar>
 void pack_sequences(const PackedBatch& batch, const SequenceRows<const Scalar>& from, Index width,
-                    Scalar* to, Index to_stride, Index n_begin, Index n_end) noexcept {
+                    const BatchRows<Scalar>& to, Index n_begin, Index n_end) noexcept {
   for (Index n = n_begin; n < n_end; ++n) {
     const Scalar* row = from.first[n];
     for (Index t = 0; t < batch.length(n); ++t) {
-      Scalar* packed = to + (batch.offset(t) + n) * to_stride;
-      std::fill(std::copy_n(row, width, packed), packed + to_stride, Scalar{0});
+      Scalar* packed = to.at(batch, t) + n * to.stride;
+      std::fill(std::copy_n(row, width, packed), packed + to.stride, Scalar{0});
       row += from.step;
     }
   }

@@ -104,8 +104,19 @@ void Network<Scalar>::clear(NetworkPart<Scalar>& part, Scalar* gradient) const n
 }
 
 template <class Scalar>
-void Network<Scalar>::start(const Scalar* x, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
-                            Index n_begin, Index n_end) const noexcept {
+void Network<Scalar>::pack_rows(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
+                                Index n_begin, Index n_end) const noexcept {
+  if (w.sequences.first == nullptr) return;
+  const Index columns = spec_.n_columns();
+  pack_sequences(part.batch, w.sequences.of_part(part.batch.first_sequence()), columns,
+                 {w.x.data(), columns, true}, n_begin, n_end);
+}
+
+template <class Scalar>
+void Network<Scalar>::start(const Scalar* x, NetworkWorkspace<Scalar>& w,
+                            const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
+                            Index n_end) const noexcept {
+  pack_rows(w, part, n_begin, n_end);
   if (embeddings_.any()) embeddings_.embed_part(x, part.batch, n_begin, n_end, m.inputs.data());
   for (Index l = 0; l < stack_.n_layers(); ++l) {
     stack_.layer(l).set_initial_state(m.stack.layers[static_cast<std::size_t>(l)], part.batch,

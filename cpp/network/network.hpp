@@ -39,7 +39,7 @@ class Network {
                             const BpttOptions& bptt = {}) const;
 
   // The whole batch, from zero initial states: from x to w.scores, and then after_scores(n_begin,
-  // n_end) for all sequences.
+  // n_end) for all sequences. Where w has sequences, x is the place of their packed rows, w.x.
   template <class AfterScores>
   void forward(const Scalar* x, NetworkWorkspace<Scalar>& w, Workers& workers,
                AfterScores&& after_scores) const {
@@ -158,7 +158,7 @@ class Network {
     }
     stack_.forward(
         part.batch, inputs(x, m), its_dropout, m.stack, workers,
-        [&](Index n_begin, Index n_end) { start(x, part, m, n_begin, n_end); },
+        [&](Index n_begin, Index n_end) { start(x, w, part, m, n_begin, n_end); },
         [&](Index n_begin, Index n_end) {
           pool(w, part, m, n_begin, n_end);
           score(its_dropout, w, part, n_begin, n_end);
@@ -192,10 +192,13 @@ class Network {
   void backward_window(const Dropout& dropout, NetworkWorkspace<Scalar>& w,
                        NetworkPart<Scalar>& part, const BatchWindow& window, PartMemory<Scalar>& m,
                        Workers& workers) const;
-  // For the sequences [n_begin, n_end) of a part: inputs and zero initial states; pooling and head;
-  // from w.dscores to the gradients of what the stack put out.
-  void start(const Scalar* x, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m, Index n_begin,
-             Index n_end) const noexcept;
+  // For the sequences [n_begin, n_end) of a part: rows of x, where they are not packed; inputs and
+  // zero initial states; pooling and head; from w.dscores to the gradients of what the stack put
+  // out.
+  void pack_rows(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part, Index n_begin,
+                 Index n_end) const noexcept;
+  void start(const Scalar* x, NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,
+             PartMemory<Scalar>& m, Index n_begin, Index n_end) const noexcept;
   void pool(NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part, PartMemory<Scalar>& m,
             Index n_begin, Index n_end) const noexcept;
   void score(const Dropout& dropout, NetworkWorkspace<Scalar>& w, const NetworkPart<Scalar>& part,

@@ -184,6 +184,8 @@ void Network<Scalar>::forward_windows(const Scalar* x, const Dropout& dropout,
   const Index size = N * stack_.state_size();
   const Index first = part.batch.first_sequence() * width();
   const bool keeps_states = w.bptt.recompute && last_keeps;
+  each_run(part.batch, workers,
+           [&](Index n_begin, Index n_end) { pack_rows(w, part, n_begin, n_end); });
   std::fill_n(w.pooled.data() + first, N * width(), Scalar{0});
   if (spec_.pooling == Pooling::kMax) std::fill_n(w.argmax.data() + first, N * width(), 0);
   std::fill_n(m.states.data(), size, Scalar{0});

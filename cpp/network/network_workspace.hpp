@@ -9,6 +9,7 @@
 #include "layers/embedding.hpp"
 #include "layers/pooling.hpp"
 #include "layers/recurrent_stack.hpp"
+#include "layers/sequence_rows.hpp"
 
 namespace lstmcore {
 
@@ -76,12 +77,15 @@ struct NetworkWorkspace {
   BpttOptions bptt;
   std::vector<NetworkPart<Scalar>> parts;
   std::vector<PartMemory<Scalar>> memories;  // one for each thread
-  AlignedBuffer<Scalar> pooled;              // (N, Hp) features of the head, after dropout
-  AlignedBuffer<std::int32_t> argmax;        // (N, Hp) of max pooling
-  AlignedBuffer<Scalar> scores;              // (N, Kp)
-  AlignedBuffer<Scalar> dscores;             // (N, Kp)
-  AlignedBuffer<Scalar> dpooled;             // (N, Hp)
-  AlignedBuffer<Scalar> dx;                  // (R, Ip) where it is asked for
+  // Where x is not packed when a pass begins: its sequences, and the place of the packed rows.
+  SequenceRows<const Scalar> sequences;
+  AlignedBuffer<Scalar> x;             // (R, I)
+  AlignedBuffer<Scalar> pooled;        // (N, Hp) features of the head, after dropout
+  AlignedBuffer<std::int32_t> argmax;  // (N, Hp) of max pooling
+  AlignedBuffer<Scalar> scores;        // (N, Kp)
+  AlignedBuffer<Scalar> dscores;       // (N, Kp)
+  AlignedBuffer<Scalar> dpooled;       // (N, Hp)
+  AlignedBuffer<Scalar> dx;            // (R, Ip) where it is asked for
   AlignedBuffer<Scalar> head_gradient_panels;
 };
 

@@ -28,27 +28,33 @@ Trainer<Scalar>::Trainer(const NetworkSpec& spec, const Kernels& kernels, Loss l
 
 template <class Scalar>
 typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare(const BatchSequence<Scalar>& batches,
-                                                         Index b, const Scalar* x,
-                                                         const Targets<Scalar>& targets) {
+                                                         Index b, const Targets<Scalar>& targets) {
   const Index* n_active = batches.n_active + batches.step_begin[b];
   const Index n_steps = batches.step_begin[b + 1] - batches.step_begin[b];
-  const Index n_sequences = batches.sample_begin[b + 1] - batches.sample_begin[b];
+  const Index first = batches.sample_begin[b];
+  const Index n_sequences = batches.sample_begin[b + 1] - first;
+  const Index columns = spec().n_columns();
   Batch batch{};
-  batch.x = x;
-  batch.samples = batches.samples + batches.sample_begin[b];
+  batch.samples = batches.samples + first;
   for (Index n = 0; n < n_sequences; ++n) batch.weight_sum += weight_of(targets, batch.samples[n]);
   workspace_.batch.assign(n_active, n_steps, n_sequences);
+  first_rows_.clear();
+  for (Index n = 0; n < n_sequences; ++n) {
+    first_rows_.push_back(batches.values + batches.begins[first + n] * columns);
+  }
+  workspace_.sequences = {first_rows_.data(), columns};
+  batch.x = workspace_.x.reserve(checked_product(workspace_.batch.n_rows(), columns));
   sample_loss_.resize(static_cast<std::size_t>(n_sequences));
   return batch;
 }
 
 template <class Scalar>
 typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare_step(const BatchSequence<Scalar>& batches,
-                                                              Index b, const Scalar* x,
+                                                              Index b,
                                                               const Targets<Scalar>& targets,
                                                               const TrainingRun& run,
                                                               int n_threads) {
-  Batch batch = prepare(batches, b, x, targets);
+  Batch batch = prepare(batches, b, targets);
   batch.dropout.rate = spec().dropout;
   batch.dropout.key = Dropout::make_key(run.seed, run.epoch);
   batch.dropout.samples = batch.samples;
@@ -117,10 +123,8 @@ TrainingSums Trainer<Scalar>::run(Scalar* parameters, Scalar* state,
   TrainingSums sums;
   const Index P = n_parameters();
   run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
-    const Scalar* x = batches.x;
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
-      const Batch batch = prepare_step(batches, b, x, targets, run, workers.size());
-      x += workspace_.batch.n_rows() * spec().n_columns();
+      const Batch batch = prepare_step(batches, b, targets, run, workers.size());
       network_.pack(parameters, workers);
       differentiate(batch, targets, gradient_.data(), workers);
       const double norm = std::sqrt(squared_norm_(gradient_.data(), P, workers));
@@ -145,10 +149,8 @@ TrainingSums Trainer<Scalar>::evaluate(const Scalar* parameters,
   TrainingSums sums;
   run_with_workers(threads_for(batches, run.n_threads), [&](Workers& workers) {
     network_.pack(parameters, workers);
-    const Scalar* x = batches.x;
     for (Index b = 0; b < batches.n_batches && !sums.interrupted; ++b) {
-      const Batch batch = prepare(batches, b, x, targets);
-      x += workspace_.batch.n_rows() * spec().n_columns();
+      const Batch batch = prepare(batches, b, targets);
       network_.reserve(workspace_, workers.size());
       workspace_.dscores.reserve(
           checked_product(workspace_.batch.n_sequences(), network_.padded_outputs()));
@@ -168,7 +170,7 @@ double Trainer<Scalar>::loss_and_gradient(const Scalar* parameters, Scalar* grad
                                           const BatchSequence<Scalar>& batches,
                                           const Targets<Scalar>& targets, const TrainingRun& run) {
   const int threads = threads_for(batches, run.n_threads);
-  const Batch batch = prepare_step(batches, 0, batches.x, targets, run, threads);
+  const Batch batch = prepare_step(batches, 0, targets, run, threads);
   run_with_workers(threads, [&](Workers& workers) {
     network_.pack(parameters, workers);
     differentiate(batch, targets, gradient, workers);

@@ -9,13 +9,14 @@
 
 namespace lstmcore {
 
-// Several packed batches one after the other, as views. Batch b has the steps
-// n_active[step_begin[b] .. step_begin[b + 1]) and the sequences
-// samples[sample_begin[b] .. sample_begin[b + 1]), dataset indices in packed order.
+// Several batches, as views. Batch b has the steps n_active[step_begin[b] .. step_begin[b + 1]) and
+// the sequences samples[sample_begin[b] .. sample_begin[b + 1]), dataset indices in packed order,
+// whose rows lie one after the other, from begins[..] on.
 template <class Scalar>
 struct BatchSequence {
   Index n_batches;
-  const Scalar* x;  // (R of all batches, I)
+  const Scalar* values;  // (rows of the dataset, I)
+  const Index* begins;
   const Index* n_active;
   const Index* step_begin;
   const Index* samples;
@@ -81,11 +82,10 @@ class Trainer {
     double weight_sum;
     Dropout dropout;
   };
-  Batch prepare(const BatchSequence<Scalar>& batches, Index b, const Scalar* x,
-                const Targets<Scalar>& targets);
+  Batch prepare(const BatchSequence<Scalar>& batches, Index b, const Targets<Scalar>& targets);
   // The same, with dropout and memory for BPTT.
-  Batch prepare_step(const BatchSequence<Scalar>& batches, Index b, const Scalar* x,
-                     const Targets<Scalar>& targets, const TrainingRun& run, int n_threads);
+  Batch prepare_step(const BatchSequence<Scalar>& batches, Index b, const Targets<Scalar>& targets,
+                     const TrainingRun& run, int n_threads);
   // The threads that the largest of the batches can use.
   int threads_for(const BatchSequence<Scalar>& batches, int n_threads) const noexcept;
   // The gradient of the prepared batch.
@@ -102,6 +102,7 @@ class Trainer {
   Optimizer<Scalar> optimizer_;
   BpttOptions bptt_;
   NetworkWorkspace<Scalar> workspace_;
+  std::vector<const Scalar*> first_rows_;  // (N) of the sequences of a batch
   AlignedBuffer<Scalar> gradient_;
   std::vector<double> sample_loss_;  // (N) in packed order
   SquaredNorm<Scalar> squared_norm_;

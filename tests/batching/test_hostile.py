@@ -52,26 +52,22 @@ def test_pack(starts: Array, indices: Array, n_rows: int, n_features: int) -> No
 
 
 @FUZZ
-@given(index_arrays, index_arrays, st.integers(0, 6), numbers, numbers)
-def test_pack_epoch(
-    starts: Array, permutation: Array, n_rows: int, batch_size: int, max_rows: int
-) -> None:
+@given(index_arrays, index_arrays, st.integers(0, 6), numbers)
+def test_order_epoch(starts: Array, permutation: Array, n_rows: int, batch_size: int) -> None:
     values = np.arange(n_rows, dtype=np.float64).reshape(n_rows, 1)
     n = len(starts) - 1
     whole = (
         n >= 0
         and batch_size >= 1
-        and max_rows >= 1
         and all(
             0 <= i < n and is_range(int(starts[i]), int(starts[i + 1]), n_rows) for i in permutation
         )
     )
     if not whole:
         with pytest.raises(REFUSED):
-            list(_batching.pack_epoch(values, starts, permutation, batch_size, max_rows))
+            _batching.order_epoch(values, starts, permutation, batch_size)
         return
-    parts = list(_batching.pack_epoch(values, starts, permutation, batch_size, max_rows))
-    samples = np.concatenate([part[3] for part in parts]) if parts else np.empty(0)
+    _, _, samples, _ = _batching.order_epoch(values, starts, permutation, batch_size)
     assert sorted(samples) == sorted(permutation)
 
 
@@ -178,14 +174,14 @@ def test_wrong_arrays(name: str) -> None:
     with pytest.raises(REFUSED):
         _batching.pack(wrong, starts, everything)
     with pytest.raises(REFUSED):
-        list(_batching.pack_epoch(wrong, starts, everything, 1, 1))
+        _batching.order_epoch(wrong, starts, everything, 1)
     with pytest.raises(REFUSED):
         _batching.unpack(wrong, np.array([2, 1]), everything)
     for arguments in ((values, wrong, everything), (values, starts, wrong)):
         with pytest.raises(REFUSED):
             _batching.pack(*arguments)
         with pytest.raises(REFUSED):
-            list(_batching.pack_epoch(*arguments, 1, 1))
+            _batching.order_epoch(*arguments, 1)
         with pytest.raises(REFUSED):
             _batching.unpack(*arguments)
 

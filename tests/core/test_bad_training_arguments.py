@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import Spec, batches_of, draw_data, draw_parameters
+from networks import Spec, batches_of, draw_data, draw_parameters, packed_of
 
 from lstmcore import _core
 
@@ -14,12 +14,13 @@ SPEC = Spec(3, (5,), 4)
 LENGTHS = [3, 0, 2, 4]
 DATA = draw_data(SPEC, LENGTHS, np.float32)
 PARAMETERS = draw_parameters(SPEC, np.float32)
-X, N_ACTIVE, STEP_PTR, SAMPLES, SAMPLE_PTR = batches_of(DATA.sequences, [[0, 1], [2, 3]])
+BATCHES = batches_of(DATA.sequences, [[0, 1], [2, 3]])
+VALUES, BEGINS, N_ACTIVE, STEP_PTR, SAMPLES, SAMPLE_PTR = BATCHES
 GOOD = {
     "parameters": PARAMETERS,
     "state": np.zeros((2, len(PARAMETERS)), np.float32),
     "n_steps_done": 0,
-    "batches": (X, N_ACTIVE, STEP_PTR, SAMPLES, SAMPLE_PTR),
+    "batches": BATCHES,
     "targets": DATA.targets,
     "sample_weight": DATA.weights,
 }
@@ -27,8 +28,8 @@ KEYWORDS = {"seed": 0, "epoch": 0, "learning_rate": 0.1, "n_threads": 1}
 
 
 def with_batches(**changed: Any) -> tuple[Any, ...]:
-    names = ("x", "n_active", "step_ptr", "samples", "sample_ptr")
-    return tuple(changed.get(name, good) for name, good in zip(names, GOOD["batches"], strict=True))
+    names = ("values", "begins", "n_active", "step_ptr", "samples", "sample_ptr")
+    return tuple(changed.get(name, good) for name, good in zip(names, BATCHES, strict=True))
 
 
 def index(*values: int) -> np.ndarray[Any, Any]:
@@ -43,9 +44,15 @@ WRONG = {
     "parameters read-only": ("parameters", {"parameters": READ_ONLY}),
     "state rows": ("state", {"state": np.zeros((1, len(PARAMETERS)), np.float32)}),
     "state dtype": ("state", {"state": np.zeros((2, len(PARAMETERS)))}),
-    "x features": ("x", {"batches": with_batches(x=np.zeros((9, 4), np.float32))}),
-    "x rows": ("x", {"batches": with_batches(x=X[:-1].copy())}),
-    "x dtype": ("x", {"batches": with_batches(x=X.astype(np.float64))}),
+    "values features": ("values", {"batches": with_batches(values=np.zeros((9, 4), np.float32))}),
+    "values rows": ("begins", {"batches": with_batches(values=VALUES[:-1].copy())}),
+    "values dtype": ("values", {"batches": with_batches(values=VALUES.astype(np.float64))}),
+    "values strided": ("values", {"batches": with_batches(values=np.repeat(VALUES, 2, 0)[::2])}),
+    "begins negative": ("begins", {"batches": with_batches(begins=BEGINS - 1)}),
+    "begins beyond": ("begins", {"batches": with_batches(begins=BEGINS + 1)}),
+    "begins far": ("begins", {"batches": with_batches(begins=BEGINS + 2**62)}),
+    "begins dtype": ("begins", {"batches": with_batches(begins=BEGINS.astype(np.int32))}),
+    "samples length": ("samples", {"batches": with_batches(samples=index(0, 1, 2))}),
     "n_active": ("n_active", {"batches": with_batches(n_active=N_ACTIVE + 2)}),
     "step_ptr end": ("step_ptr", {"batches": with_batches(step_ptr=index(0, 3, 6))}),
     "step_ptr start": ("step_ptr", {"batches": with_batches(step_ptr=index(1, 3, 7))}),
@@ -54,7 +61,7 @@ WRONG = {
     "samples negative": ("samples", {"batches": with_batches(samples=index(0, 1, 2, -1))}),
     "sample_ptr length": ("sample_ptr", {"batches": with_batches(sample_ptr=index(0, 4))}),
     "sample_ptr end": ("sample_ptr", {"batches": with_batches(sample_ptr=index(0, 2, 5))}),
-    "batches": ("batches", {"batches": GOOD["batches"][:4]}),
+    "batches": ("batches", {"batches": BATCHES[:5]}),
     "targets outputs": ("targets", {"targets": np.zeros((4, 3), np.float32)}),
     "targets dtype": ("targets", {"targets": DATA.targets.astype(np.float64)}),
     "targets labels": ("targets", {"targets": index(0, 1, 2, 3)}),
@@ -141,13 +148,14 @@ def test_network_options(name: str, changed: dict[str, Any]) -> None:
 
 def test_predict() -> None:
     network = SPEC.network(np.float32)
-    good = {"x": X[:3].copy(), "n_active": N_ACTIVE[:3].copy(), "n_sequences": 2}
+    x, n_active, _ = packed_of(DATA.sequences, [0, 1])
+    good = {"x": x, "n_active": n_active, "n_sequences": 2}
     keywords = {"apply_link": True, "n_threads": 1}
     with pytest.raises(ValueError, match="parameters"):
         network.predict(**good, **keywords)
     network.set_parameters(PARAMETERS)
     wrong = {
-        "x": X[:3].astype(np.float64),
+        "x": x.astype(np.float64),
         "n_active": index(3, 1, 1),
         "n_sequences": -1,
         "n_threads": 0,

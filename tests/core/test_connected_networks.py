@@ -19,10 +19,10 @@ from networks import (
     Data,
     Spec,
     assert_same_training,
-    batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
+    packed_of,
 )
 from reference import Array
 from reference_dropout import mask
@@ -71,7 +71,7 @@ def arrays_of(spec: Spec, parameters: Array) -> dict[str, Array]:
 
 def oracle_loss(spec: Spec, parameters: Array, data: Data, chosen: list[int]) -> float:
     """The mean loss of training, level by level."""
-    x, n_active, _, samples, _ = batches_of(data.sequences, [chosen])
+    x, n_active, samples = packed_of(data.sequences, chosen)
     named = arrays_of(spec, parameters)
     n, connections = len(samples), Connections(bidirectional=spec.bidirectional)
     row_steps = np.repeat(np.arange(len(n_active)), n_active)

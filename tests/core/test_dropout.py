@@ -12,11 +12,11 @@ from networks import (
     POOLINGS,
     Data,
     Spec,
-    batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
     oracle_loss_and_gradient,
+    packed_of,
 )
 from reference import Array
 
@@ -196,7 +196,7 @@ def test_predictions_know_no_dropout(isa: str, dtype: np.dtype[Any]) -> None:
         data, parameters = draw_data(spec, [3, 1, 2], dtype), draw_parameters(spec, dtype)
         network = spec.network(dtype, isa)
         network.set_parameters(parameters)
-        x, n_active, *_ = batches_of(data.sequences, [range(3)])
+        x, n_active, _ = packed_of(data.sequences, range(3))
         outputs.append(network.predict(x, n_active, 3, apply_link=True, n_threads=1))
     np.testing.assert_array_equal(*outputs)
 

@@ -13,11 +13,11 @@ from networks import (
     Data,
     Spec,
     assert_same_training,
-    batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
     oracle_loss_and_gradient,
+    packed_of,
 )
 from reference import Array, stack_forward
 from reference_cells import Cell
@@ -43,7 +43,7 @@ def test_embeddings(
 ) -> None:
     spec = Spec(hidden_sizes=(9, 5), pooling="attention", embeddings=embeddings)
     data, parameters = draw_data(spec, LENGTHS, dtype), draw_parameters(spec, dtype)
-    x, n_active, _, _, _ = batches_of(data.sequences, [EVERYONE])
+    x, n_active, _ = packed_of(data.sequences, EVERYONE)
     network = network_of(spec, parameters, isa)
     tables = spec.oracle.split(parameters)[-1]
     np.testing.assert_array_equal(network.embed(x), reference_heads.embed_forward(tables, x))
@@ -123,7 +123,7 @@ def test_weights_of_the_steps(isa: str, dtype: np.dtype[Any]) -> None:
     spec = Spec(pooling="attention", hidden_sizes=(33, 17))
     data, parameters = draw_data(spec, LENGTHS, dtype), draw_parameters(spec, dtype)
     network = network_of(spec, parameters, isa)
-    x, n_active, _, order, _ = batches_of(data.sequences, [EVERYONE])
+    x, n_active, order = packed_of(data.sequences, EVERYONE)
     first = network.attention(x, n_active, len(LENGTHS), n_threads=1)
     for n_threads in (2, 7):
         again = network.attention(x, n_active, len(LENGTHS), n_threads=n_threads)
@@ -163,7 +163,7 @@ def test_extreme_scores(size: float, isa: str, dtype: np.dtype[Any]) -> None:
     _, gradient = loss_and_gradient(spec.trainer(dtype, isa), parameters, data, EVERYONE)
     assert np.isfinite(gradient).all()
     network = network_of(spec, parameters, isa)
-    x, n_active, *_ = batches_of(data.sequences, [EVERYONE])
+    x, n_active, _ = packed_of(data.sequences, EVERYONE)
     weights = network.attention(x, n_active, len(LENGTHS), n_threads=1)
     assert np.isfinite(weights).all()
     assert ((weights >= 0) & (weights <= 1)).all()
@@ -196,22 +196,27 @@ def test_bad_arguments() -> None:
     spec = Spec(embeddings=((1, 4, 2),))
     network = network_of(spec, draw_parameters(spec, np.float32), "")
     x = np.zeros((3, 3), np.float32)
+    indices = ([0, 1, 2], [3], [0, 1], [0, 1, 2], [0, 3])
+    batches = (x, *(np.array(each, np.intp) for each in indices))
     for bad in (-1, 4, 0.5, np.nan, np.inf):
         x[1, 1] = bad
-        for call in (
-            lambda: network.embed(x),
-            lambda: network.predict(x, np.array([3]), 3, apply_link=True, n_threads=1),
-            lambda: spec.trainer(np.float32).loss_and_gradient(
-                draw_parameters(spec, np.float32),
-                (x, *(np.array(a, np.intp) for a in ([3], [0, 1], [0, 1, 2], [0, 3]))),
-                np.zeros((3, 4), np.float32),
-                None,
-                seed=0,
-                epoch=0,
-                n_threads=1,
+        for name, call in (
+            ("x", lambda: network.embed(x)),
+            ("x", lambda: network.predict(x, np.array([3]), 3, apply_link=True, n_threads=1)),
+            (
+                "values",
+                lambda: spec.trainer(np.float32).loss_and_gradient(
+                    draw_parameters(spec, np.float32),
+                    batches,
+                    np.zeros((3, 4), np.float32),
+                    None,
+                    seed=0,
+                    epoch=0,
+                    n_threads=1,
+                ),
             ),
         ):
-            with pytest.raises(ValueError, match="row 1 of x holds no token of column 1"):
+            with pytest.raises(ValueError, match=f"row 1 of {name} holds no token of column 1"):
                 call()
     with pytest.raises(ValueError, match="without attention"):
         network.attention(x, np.array([3]), 3, n_threads=1)

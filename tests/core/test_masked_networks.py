@@ -13,10 +13,10 @@ from core.test_oracle import numerical_gradient
 from networks import (
     Spec,
     assert_same_training,
-    batches_of,
     draw_data,
     draw_parameters,
     loss_and_gradient,
+    packed_of,
 )
 from reference_cells import Cell, stack_forward
 from reference_masks import draw_masks
@@ -38,7 +38,7 @@ def test_masks_are_those_of_seed_epoch_and_sample(cell: Cell, dtype: np.dtype[An
     loss, _ = loss_and_gradient(
         spec.trainer(dtype), parameters, data, chosen, seed=SEED, epoch=EPOCH
     )
-    x, n_active, _, samples, _ = batches_of(data.sequences, [chosen])
+    x, n_active, samples = packed_of(data.sequences, chosen)
     layers, rest = [], parameters.astype(np.float64)
     for shapes in cell.layers(3, spec.hidden_sizes):
         layer = {}
@@ -122,6 +122,6 @@ def test_predictions_have_no_masks(cell: Cell, isa: str) -> None:
         data, parameters = draw_data(spec, [3, 1, 2], np.float32), draw_parameters(spec, np.float32)
         network = spec.network(np.float32, isa)
         network.set_parameters(parameters)
-        x, n_active, *_ = batches_of(data.sequences, [range(3)])
+        x, n_active, _ = packed_of(data.sequences, range(3))
         outputs.append(network.predict(x, n_active, 3, apply_link=True, n_threads=1))
     np.testing.assert_array_equal(*outputs)

@@ -19,6 +19,7 @@ from networks import (
     draw_parameters,
     loss_and_gradient,
     oracle_loss_and_gradient,
+    packed_of,
     with_link,
 )
 from reference import Array
@@ -33,7 +34,7 @@ def predict(
     """Predictions in the order of the sequences."""
     network = spec.network(parameters.dtype, isa)
     network.set_parameters(parameters)
-    x, n_active, _, order, _ = batches_of(sequences, [range(len(sequences))])
+    x, n_active, order = packed_of(sequences, range(len(sequences)))
     arguments = {"apply_link": True, "n_threads": 1} | options
     packed = network.predict(x, n_active, len(sequences), **arguments)
     outputs = np.full_like(packed, np.nan)
@@ -42,7 +43,7 @@ def predict(
 
 
 def expected_prediction(spec: Spec, parameters: Array, data: Data, link: str) -> Array:
-    x, n_active, _, order, _ = batches_of(data.sequences, [range(len(data.sequences))])
+    x, n_active, order = packed_of(data.sequences, range(len(data.sequences)))
     z = spec.oracle.outputs(parameters, x.astype(np.float64), n_active, len(data.sequences))
     outputs = np.empty_like(z)
     outputs[order] = reference.link_forward(link, z)
@@ -220,7 +221,7 @@ def test_new_parameters_count_at_once(isa: str) -> None:
     spec = Spec()
     data = draw_data(spec, LENGTHS, np.float32)
     network = spec.network(np.float32, isa)
-    x, n_active, *_ = batches_of(data.sequences, [EVERYONE])
+    x, n_active, _ = packed_of(data.sequences, EVERYONE)
     for seed in (1, 2):
         parameters = draw_parameters(spec, np.float32, seed)
         network.set_parameters(parameters)

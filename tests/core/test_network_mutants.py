@@ -16,9 +16,9 @@ from networks import (
     POOLINGS,
     SOLVERS,
     Spec,
-    batches_of,
     draw_data,
     draw_parameters,
+    packed_of,
 )
 
 LENGTHS = (4, 0, 6, 1, 6, 3)
@@ -84,7 +84,7 @@ def with_embeddings(heads: ModuleType) -> Results:
     """Loss and gradients of a network with everything that stands in the module."""
     spec = Spec(pooling="attention", embeddings=EMBEDDINGS)
     data = draw_data(spec, LENGTHS, np.float64)
-    x, n_active, _, order, _ = batches_of(data.sequences, [range(len(LENGTHS))])
+    x, n_active, order = packed_of(data.sequences, range(len(LENGTHS)))
     names = ("attend_forward", "attend_backward", "embed_forward", "embed_backward")
     with pytest.MonkeyPatch.context() as patch:
         for name in names:
@@ -117,7 +117,7 @@ def losses_and_gradients(oracle: ModuleType) -> Results:
         for pooling in POOLINGS:
             spec = Spec(loss=loss, pooling=pooling)
             data = draw_data(spec, LENGTHS, np.float64)
-            x, n_active, _, order, _ = batches_of(data.sequences, [range(len(LENGTHS))])
+            x, n_active, order = packed_of(data.sequences, range(len(LENGTHS)))
             network = oracle.Network(*spec.oracle)
             value, gradient = network.loss_and_gradient(
                 draw_parameters(spec, np.float64),

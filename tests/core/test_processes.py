@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import Case, draw, run_core, stack_of
-from networks import Spec, batches_of, draw_data, draw_parameters, train
+from networks import Spec, draw_data, draw_parameters, packed_of, train
 
 TESTS = Path(__file__).parents[1]
 WIDE = Case("wide", 5, (33,), (13,) * 100)
@@ -61,10 +61,10 @@ def test_concurrent_predictions_on_one_network(isa: str) -> None:
     network = spec.network(np.float32, isa)
     network.set_parameters(draw_parameters(spec, np.float32))
     data = draw_data(spec, [k % 12 for k in range(60)], np.float32)
-    packed = [batches_of(data.sequences, [range(n, 60)]) for n in range(20)]
+    packed = [packed_of(data.sequences, range(n, 60)) for n in range(20)]
 
     def predict(k: int) -> Any:
-        x, n_active, _, samples, _ = packed[k % 20]
+        x, n_active, samples = packed[k % 20]
         return network.predict(
             x, n_active, len(samples), apply_link=True, n_threads=1 + k % 2
         ).tobytes()
@@ -83,7 +83,7 @@ def test_several_trainings_and_predictions_at_once() -> None:
     expected = train(spec.trainer(np.float32), start, data, epochs)[0]
     network = spec.network(np.float32)
     network.set_parameters(start)
-    x, n_active, *_ = batches_of(data.sequences, [range(48)])
+    x, n_active, _ = packed_of(data.sequences, range(48))
 
     def predict(n_threads: int) -> bytes:
         outputs = network.predict(x, n_active, 48, apply_link=True, n_threads=n_threads)
@@ -137,10 +137,11 @@ def test_ctrl_c_ends_training_within_a_batch() -> None:
         data = draw_data(spec, [20] * 16, np.float32)
         p = draw_parameters(spec, np.float32)
         state = np.zeros((2, len(p)), np.float32)
-        x, n_active, _, samples, _ = one = batches_of(data.sequences, [list(range(16))])
+        values, begins, n_active, _, samples, _ = one = batches_of(data.sequences, [range(16)])
         n = 20_000
         many = (
-            np.tile(x, (n, 1)),
+            values,
+            np.tile(begins, n),
             np.tile(n_active, n),
             np.arange(n + 1) * len(n_active),
             np.tile(samples, n),

@@ -230,10 +230,7 @@ def test_nan_reaches_loss_and_parameters(isa: str, dtype: np.dtype[Any]) -> None
 def test_an_epoch_of_no_batch(dtype: np.dtype[Any]) -> None:
     spec = Spec()
     data, start = draw_data(spec, LENGTHS, dtype), draw_parameters(spec, dtype)
-    nothing = tuple(
-        np.zeros(shape, kind)
-        for shape, kind in [((0, 3), dtype), (0, np.intp), (1, np.intp), (0, np.intp), (1, np.intp)]
-    )
+    nothing = (np.zeros((0, 3), dtype), *(np.zeros(size, np.intp) for size in (0, 0, 1, 0, 1)))
     p, state = start.copy(), np.zeros((2, len(start)), dtype)
     sums = spec.trainer(dtype).run(
         p,
