@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .bounds import CEILING, bandwidth_of, best_bandwidth, ceilings, reading_ns
@@ -192,34 +192,36 @@ def _section(
 
 def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: str) -> str:
     """How near a step comes to reading its weights once, and how steady it is."""
-    shares = []
-    tails: dict[str, list[str]] = {"of all": [], "of a turn": [], "computing": []}
-    for record in records:
-        if record["peer"] != subject or "ns" not in record:
-            continue
-        share = reading_ns(record, bandwidth_of(record, runs)) / median(record)
-        if not math.isnan(share):
-            shares.append(f"{record['shape']} {100 * share:.0f} %")
-        for what, times in (("of all", record["ns"]), ("computing", record.get("computing"))):
-            if times is not None:
-                tails[what].append(f"{record['shape']} {factor(times['p99'] / times['median'])}")
-        if "tails" in record["ns"]:
-            within = factor(statistics.median(record["ns"]["tails"]))
-            tails["of a turn"].append(f"{record['shape']} {within}")
-    lines = [f"p99 over median ({subject}): {', '.join(tails['of all'])} (goal: at most 1.5×)."]
-    if tails["of a turn"]:
-        lines[0] += f" Within a turn, in the middle of them: {', '.join(tails['of a turn'])}."
-    if tails["computing"]:
-        what = (
-            "As long a computation of one thread that waits for nothing has, over the same turns,"
-        )
-        lines[0] += f" {what} {', '.join(tails['computing'])}."
-    if shares:
-        what = (
-            "Speed against reading the weights once, on all threads, from the caches that hold them"
-        )
-        lines.insert(0, f"{what}: {', '.join(shares)} (goal: 80 % for H ≥ 256).")
-    return "\n\n".join(lines)
+    steps = [record for record in records if record["peer"] == subject and "ns" in record]
+    shares = [reading_ns(r, bandwidth_of(r, runs)) / median(r) for r in steps]
+    read = [
+        f"{record['shape']} {100 * share:.0f} %"
+        for record, share in zip(steps, shares, strict=True)
+        if not math.isnan(share)
+    ]
+    tails = f"p99 over median ({subject}): {_listed(steps, _tail)} (goal: at most 1.5×)."
+    within = _listed(steps, lambda r: statistics.median(r["ns"].get("tails", [math.nan])))
+    if within:
+        tails += f" Within a turn, in the middle of them: {within}."
+    computing = _listed(steps, lambda r: _tail(r, "computing"))
+    if computing:
+        what = "As long a computation of one thread that waits for nothing has, over the same turns"
+        tails += f" {what}, {computing}."
+    if not read:
+        return tails
+    what = "Speed against reading the weights once, on all threads, from the caches that hold them"
+    return f"{what}: {', '.join(read)} (goal: 80 % for H ≥ 256).\n\n{tails}"
+
+
+def _tail(record: Record, what: str = "ns") -> float:
+    times = record.get(what)
+    return math.nan if times is None else float(times["p99"] / times["median"])
+
+
+def _listed(records: Sequence[Record], ratio: Callable[[Record], float]) -> str:
+    """The ratios of those that have one."""
+    found = [(record["shape"], ratio(record)) for record in records]
+    return ", ".join(f"{shape} {factor(value)}" for shape, value in found if not math.isnan(value))
 
 
 def _checked(records: Sequence[Record]) -> str:

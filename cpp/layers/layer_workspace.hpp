@@ -64,5 +64,6 @@ struct SumPlace {
   Index first_column = 0;
   Index n_columns = 0;
 };
+inline constexpr SumPlace kWholePanels{};
 
 }  // namespace lstmcore

@@ -27,7 +27,7 @@ GradientPanels<Scalar> RecurrentLayer<Scalar>::panels_of(LayerGradients<Scalar>&
 template <class Scalar>
 void RecurrentLayer<Scalar>::clear(LayerGradients<Scalar>& sums) const noexcept {
   for (std::size_t k = 0; k < n_sums(); ++k) {
-    std::fill_n(sums.panels[k].data(), n_blocks_ * panel_size(k, {}), Scalar{0});
+    std::fill_n(sums.panels[k].data(), n_blocks_ * panel_size(k, kWholePanels), Scalar{0});
   }
 }
 
@@ -57,12 +57,11 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
     if (range.end != n_gradient_columns()) return;
     if (cell_.peephole) {
       accumulate_peepholes(batch, row, rows, previous, w, range,
-                           sums.panels[peephole_sum()].data() + place.panel * peephole_part());
+                           panels_of(sums, peephole_sum(), place).data);
     }
     if (norm_) {
-      norm_->accumulate_gradients(
-          w.norm, batch.n_rows(), row, rows, range,
-          sums.panels[norm_sum()].data() + place.panel * panel_size(norm_sum(), place));
+      norm_->accumulate_gradients(w.norm, batch.n_rows(), row, rows, range,
+                                  panels_of(sums, norm_sum(), place).data);
     }
   };
   const bool gathers = x.of_whole && batch.is_part();
@@ -73,7 +72,7 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
     projection_->accumulate_gradients(
         w.m.data() + first_row * Hp, w.dwhole.data() + first_row * Pp, last_row - first_row,
         {range.block_begin, range.block_end, range.begin - before, range.end - before},
-        sums.panels[projection_sum()].data() + place.panel * projection_->gradient_panel_size());
+        panels_of(sums, projection_sum(), place).data);
   }
   if (!gathers && batch.is_even()) {
     add(first_row, last_row - first_row, nullptr, nullptr);
@@ -190,7 +189,7 @@ void RecurrentLayer<Scalar>::accumulate_gradients(const PackedBatch& batch, Step
     });
   } else {
     workers.each_range(columns, 6, [&](Index begin, Index end) {
-      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, {});
+      accumulate_range(batch, steps, x, w, {0, n_blocks_, begin, end}, sums, kWholePanels);
     });
   }
 }
@@ -201,7 +200,7 @@ void RecurrentLayer<Scalar>::get_gradients(const std::vector<LayerGradients<Scal
   workers.each_range(n_blocks_, 1, [&](Index begin, Index end) {
     for (Index block = begin; block < end; ++block) {
       for (std::size_t k = 0; k < n_sums(); ++k) {
-        const Index size = panel_size(k, {});
+        const Index size = panel_size(k, kWholePanels);
         Scalar* sum = parts.front()->panels[k].data() + block * size;
         for (std::size_t part = 1; part < parts.size(); ++part) {
           const Scalar* more = parts[part]->panels[k].data() + block * size;
