@@ -64,7 +64,7 @@ class Embeddings {
 
     // Where the row of a token begins in the parameters.
     Index row_of(Scalar token) const noexcept {
-      const Scalar last = static_cast<Scalar>(n_tokens - 1);
+      const auto last = static_cast<Scalar>(n_tokens - 1);
       return offset + static_cast<Index>(std::min(std::max(Scalar{0}, token), last)) * piece.size;
     }
   };
