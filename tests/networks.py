@@ -113,31 +113,33 @@ def draw_parameters(spec: Spec, dtype: Any, seed: int = 0) -> Array:
     return (0.4 * rng.standard_normal(spec.n_parameters)).astype(dtype)
 
 
-def packed_of(sequences: list[Array], chosen: Sequence[int]) -> tuple[Array, Array, Array]:
-    """One packed batch of the samples chosen: x, n_active, and the samples in its order."""
+def order_of(sequences: list[Array], chosen: Sequence[int]) -> tuple[Array, Array]:
+    """n_active of a packed batch of the samples chosen, and these in its order."""
     lengths = [len(sequences[n]) for n in chosen]
     order = [chosen[k] for k in reference.packed_order(lengths)]
+    return np.array(reference.active_counts(lengths), np.intp), np.array(order, np.intp)
+
+
+def packed_of(sequences: list[Array], chosen: Sequence[int]) -> tuple[Array, Array, Array]:
+    """One packed batch of the samples chosen: x, n_active, and the samples in its order."""
+    n_active, order = order_of(sequences, chosen)
     x = reference.pack([sequences[n] for n in order]).reshape(-1, sequences[0].shape[1])
-    return (
-        x.astype(sequences[0].dtype),
-        np.array(reference.active_counts(lengths), np.intp),
-        np.array(order, np.intp),
-    )
+    return x.astype(sequences[0].dtype), n_active, order
 
 
 def batches_of(sequences: list[Array], chosen: Sequence[Sequence[int]]) -> Batches:
     """Batches of the samples chosen for each, in the form the trainer takes."""
     starts = np.cumsum([0, *map(len, sequences)])
-    packed = [packed_of(sequences, batch)[1:] for batch in chosen]
+    batches = [order_of(sequences, batch) for batch in chosen]
     nothing = np.empty(0, np.intp)
-    samples = np.concatenate([nothing, *(order for _, order in packed)])
+    samples = np.concatenate([nothing, *(order for _, order in batches)])
     return (
         np.concatenate(sequences),
         starts[samples].astype(np.intp),
-        np.concatenate([nothing, *(n_active for n_active, _ in packed)]),
-        np.cumsum([0, *(len(n_active) for n_active, _ in packed)]).astype(np.intp),
+        np.concatenate([nothing, *(n_active for n_active, _ in batches)]),
+        np.cumsum([0, *(len(n_active) for n_active, _ in batches)]).astype(np.intp),
         samples,
-        np.cumsum([0, *(len(order) for _, order in packed)]).astype(np.intp),
+        np.cumsum([0, *(len(order) for _, order in batches)]).astype(np.intp),
     )
 
 
