@@ -153,8 +153,7 @@ class StreamingMixin:
         rows = self._plain_rows(x)
         if rows is None:
             rows = self._check_step(x)
-        if not self._fits(state, len(rows)):
-            self._check_state(state, len(rows))
+        self._check_state(state, len(rows))
         stack = self._cache.get(self._spec, self.coefs_, "stack")
         n_active = np.array([len(rows)], np.intp)
         network = self._cache.get(self._spec, self.coefs_)
@@ -198,30 +197,6 @@ class StreamingMixin:
         rows: FloatArray = np.ascontiguousarray(x, self._spec.dtype)
         return rows
 
-    def _fits(self, state: Any, n_sequences: int) -> bool:
-        """Return whether a state is one that `_check_state` has nothing against."""
-        if type(state) is not StreamState:
-            return False
-        spec = self._spec
-        cells = spec.hidden_sizes if spec.has_cell_state else ()
-        arrays = (*state.hidden, *state.cell, state.pooled)
-        widths = (*spec.output_sizes, *cells, spec.carried_size)
-        counts = state.n_steps
-        return (
-            len(state.hidden) == len(spec.output_sizes)
-            and len(arrays) == len(widths)
-            and all(
-                type(array) is np.ndarray
-                and array.shape == (n_sequences, width)
-                and array.dtype == spec.dtype
-                for array, width in zip(arrays, widths, strict=True)
-            )
-            and type(counts) is np.ndarray
-            and counts.shape == (n_sequences,)
-            and counts.dtype == np.intp
-            and bool(counts.min() >= 0)
-        )
-
     def _check_step(self, x: Any) -> FloatArray:
         """Return a time step as rows that the network takes."""
         dtype = np.dtype(self._spec.dtype)
@@ -244,28 +219,27 @@ class StreamingMixin:
                 f"state must be a StreamState, as initial_state returns it; got {state!r}."
             )
         spec = self._spec
-        wanted = {"pooled": (state.pooled, spec.carried_size)}
-        per_layer = {
-            "hidden": spec.output_sizes,
-            "cell": spec.hidden_sizes if spec.has_cell_state else (),
-        }
-        for name, widths in per_layer.items():
-            arrays = getattr(state, name)
+        cells = spec.hidden_sizes if spec.has_cell_state else ()
+        for name, arrays, widths in (
+            ("pooled", (state.pooled,), (spec.carried_size,)),
+            ("hidden", state.hidden, spec.output_sizes),
+            ("cell", state.cell, cells),
+        ):
             if len(arrays) != len(widths):
                 expected = (
                     f"one array for each of the {len(widths)} layers" if widths else "no array"
                 )
                 raise ValueError(f"state.{name} must have {expected}, got {len(arrays)}.")
-            wanted |= {
-                f"{name}[{k}]": pair for k, pair in enumerate(zip(arrays, widths, strict=True))
-            }
-        for name, (array, size) in wanted.items():
-            shape, dtype = np.shape(array), getattr(array, "dtype", None)
-            if shape != (n_sequences, size) or dtype != spec.dtype:
-                raise ValueError(
-                    f"state.{name} must have the shape {(n_sequences, size)} and the dtype "
-                    f"{spec.dtype}, got {shape} and {dtype}."
-                )
+            for k, width in enumerate(widths):
+                wanted = (n_sequences, width)
+                array = arrays[k]
+                dtype = getattr(array, "dtype", None)
+                if dtype != spec.dtype or array.shape != wanted:
+                    which = name if name == "pooled" else f"{name}[{k}]"
+                    raise ValueError(
+                        f"state.{which} must have the shape {wanted} and the dtype {spec.dtype}, "
+                        f"got {np.shape(array)} and {dtype}."
+                    )
         counts = np.asarray(state.n_steps)
         if counts.shape != (n_sequences,) or counts.dtype != np.intp or counts.min() < 0:
             raise ValueError(
