@@ -38,6 +38,7 @@ struct CellForward {
   const Scalar* recurrent;  // (rows, recurrent_size), what W_hh multiplies: h_{t-1} or made of it
   Index recurrent_stride;
   const Scalar* panels;  // [block] of [I][gates of the input][B], [recurrent_size][gates of h][B]
+  bool far = false;      // whether they lie beyond the core's own cache, and have to be asked for
   const Scalar* bias;    // [block][G][B]
   const Scalar* h_prev;  // (rows, H padded to B), row stride h_stride
   Scalar* h;             // likewise; does not overlap h_prev nor recurrent

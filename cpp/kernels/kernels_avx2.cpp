@@ -4,6 +4,7 @@
 #include "kernels/activations_more.inc"
 #include "kernels/cell_masks.inc"
 #include "kernels/cell_rows.inc"
+#include "kernels/cell_sums.inc"
 #include "kernels/cell_tile.inc"
 #include "kernels/cells/gru.inc"
 #include "kernels/cells/gru_reset_before.inc"

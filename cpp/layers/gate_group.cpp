@@ -126,6 +126,8 @@ void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
 
 template <class Scalar>
 void GateGroup<Scalar>::forward(CellForward<Scalar> step, bool descending) const noexcept {
+  const Index bytes = bias_part() * static_cast<Index>(sizeof(Scalar));  // of a block
+  step.far = bytes * (step.block_end - step.block_begin) > kBeyondOwnCache;
   if (!descending) {
     functions().forward(step);
     return;

@@ -14,6 +14,9 @@
 
 namespace lstmcore {
 
+// Bytes of weights that a thread can't keep in its own cache beside what it works on.
+inline constexpr Index kBeyondOwnCache = 1 << 20;
+
 // What a batch leaves in memory for one group.
 template <class Scalar>
 struct GroupWorkspace {

@@ -72,7 +72,7 @@ void RecurrentLayer<Scalar>::forward(const PackedBatch& batch, const BatchRows<c
       CellForward<Scalar> step = forward_step(batch, w, group, t, n_begin, n_end);
       step.x = x.at(batch, t) + n_begin * x.stride;
       step.x_stride = x.stride;
-      groups_[group].functions().forward(step);
+      groups_[group].forward(step, false);
       if (norm_) groups_[group].functions().finish_rows(step);
     }
     if (projection_) project(batch, w, t, n_begin, n_end, 0, n_output_blocks_);

@@ -5,12 +5,6 @@
 #include <algorithm>
 
 namespace lstmcore {
-namespace {
-
-// Bytes of weights that a thread can't keep in its own cache beside what it works on.
-constexpr double kBeyondOwnCache = 1 << 20;
-
-}  // namespace
 
 template <class Scalar>
 RecurrentStack<Scalar>::RecurrentStack(const StackSpec& spec, const KernelTable<Scalar>& kernels)
@@ -143,7 +137,7 @@ bool RecurrentStack<Scalar>::works_together(const PackedBatch& batch,
   const Index N = batch.n_sequences();
   if (batch.is_part()) return false;
   return N == 1 || weight_bytes() > kBeyondCache ||
-         (weight_bytes() > kBeyondOwnCache && N < Index{4} * n_threads);
+         (weight_bytes() > static_cast<double>(kBeyondOwnCache) && N < Index{4} * n_threads);
 }
 
 template <class Scalar>
