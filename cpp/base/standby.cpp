@@ -16,7 +16,7 @@ namespace {
 
 using Clock = StandbyThread::Clock;
 
-// How long a thread spins for its next task. Calls that come further apart go alone.
+// How long a thread spins for its next task.
 constexpr auto kSpin = std::chrono::microseconds(100);
 
 // Never destroyed: threads look at it until the process ends.
@@ -128,7 +128,7 @@ void StandbyThread::wait_until_idle() const noexcept {
   while (state_.load(std::memory_order_acquire) == kAtWork) sched_yield();
 }
 
-StandbyTeam::StandbyTeam(int wanted) noexcept {
+StandbyTeam::StandbyTeam(int wanted, bool worth_waking) noexcept {
   Process& here = process();
   if (wanted < 1 || here.lost_by_fork.load(std::memory_order_relaxed) ||
       here.lent.exchange(true, std::memory_order_acquire)) {
@@ -148,7 +148,7 @@ StandbyTeam::StandbyTeam(int wanted) noexcept {
     }
     here.n_threads.store(n_threads, std::memory_order_relaxed);
   }
-  if (Clock::now() - here.last_return > kSpin) return;
+  if (!worth_waking && Clock::now() - here.last_return > kSpin) return;
   for (int i = 0; i < size_; ++i) {
     if (here.threads[i].asleep()) here.threads[i].wake();
   }

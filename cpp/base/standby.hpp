@@ -7,8 +7,8 @@
 //
 // A thread is started by the first call that wants it, never by an import. It spins for a while
 // after each task and then sleeps. Nobody waits for one to wake up: it is woken for the next call
-// where calls come fast, and left alone where they don't. In a child that was forked there are
-// none.
+// where calls come fast or take longer than that, and left alone where they don't. In a child that
+// was forked there are none.
 #pragma once
 
 #include <atomic>
@@ -58,8 +58,9 @@ class StandbyTeam {
  public:
   static constexpr int kMost = 15;
 
-  // As many as can be had, up to `wanted`: none while another call has them.
-  explicit StandbyTeam(int wanted) noexcept;
+  // As many as can be had, up to `wanted`: none while another call has them. Those that sleep are
+  // woken if the call before this one was just now, or this one is `worth_waking` for.
+  StandbyTeam(int wanted, bool worth_waking) noexcept;
   ~StandbyTeam();
   StandbyTeam(const StandbyTeam&) = delete;
   StandbyTeam& operator=(const StandbyTeam&) = delete;

@@ -35,10 +35,11 @@ LAYERS = {
 }
 
 
-def steps(layer: Any, x: np.ndarray) -> np.ndarray:
+def steps(layer: Any, x: np.ndarray, pause: float = 0.0) -> np.ndarray:
     """Return y (N, T, H) of the layer, step by step, in place after the first."""
     state, y = None, []
     for t in range(x.shape[1]):
+        time.sleep(pause)
         y_t, state = layer.step(x[:, t], state, out=state)
         y.append(y_t.copy())
     return np.stack(y, axis=1)
@@ -53,6 +54,14 @@ def test_same_bits_for_any_n_jobs(name: str, n_jobs: int, n_sequences: int) -> N
     expected = alone(x)[0]
     np.testing.assert_array_equal(steps(alone, x), expected)
     np.testing.assert_array_equal(steps(LAYERS[name](n_jobs), x), expected)
+
+
+@pytest.mark.parametrize("n_sequences", [1, 5])
+def test_same_bits_where_threads_sleep_between_steps(n_sequences: int) -> None:
+    """A wide layer wakes them: some are in time for the step, and some are not."""
+    alone, shared = (LSTM(70, 450, random_state=1, n_jobs=n_jobs) for n_jobs in (1, 3))
+    x = np.random.default_rng(5).normal(size=(n_sequences, 40, 70)).astype(np.float32)
+    np.testing.assert_array_equal(steps(shared, x, pause=0.001), alone(x)[0])
 
 
 def test_numbers_of_sequences_and_of_threads_may_change() -> None:
