@@ -149,6 +149,7 @@ class RecurrentStack {
 
   // Multiply-adds of the matrix products for one row of input, forward.
   double multiply_adds_per_row() const noexcept;
+  double weight_bytes() const noexcept { return multiply_adds_per_row() * sizeof(Scalar); }
 
  private:
   // Whether all workers should go through a part together, step by step, and not each with
@@ -170,7 +171,6 @@ class RecurrentStack {
     for (Index k = 0; k < l; ++k) offset += layer(k).n_parameters();
     return offset;
   }
-  double weight_bytes() const noexcept { return multiply_adds_per_row() * sizeof(Scalar); }
   // Whether the gradient is as large that a batch is one part, and nothing is copied.
   bool sums_directly() const noexcept { return weight_bytes() > kLargeWeights; }
 

@@ -30,7 +30,7 @@ int threads_of_step(const RecurrentLayer<Scalar>& layer, Index n_sequences,
 // second caches, 2026-11).
 template <class Scalar>
 bool is_long(const RecurrentStack<Scalar>& stack) noexcept {
-  return stack.multiply_adds_per_row() * sizeof(Scalar) > static_cast<double>(kBeyondOwnCache);
+  return stack.weight_bytes() > static_cast<double>(kBeyondOwnCache);
 }
 
 // Asks for the lines of what is about to be written, all at once: another core has them.
