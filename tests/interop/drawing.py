@@ -124,7 +124,7 @@ def assert_same_parameters(a: Any, b: Any) -> None:
 
 def assert_close(got: Any, expected: Any, dtype: Any = "float32") -> None:
     """Within a few roundings of numbers between -1 and 1, on both sides."""
-    tolerance = {"float32": 4e-6, "float64": 1e-13}[np.dtype(dtype).name]
+    tolerance = {"float32": 3e-6, "float64": 1e-13}[np.dtype(dtype).name]
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape
     assert np.abs(got - expected).max(initial=0) <= tolerance
