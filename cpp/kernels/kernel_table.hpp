@@ -35,7 +35,9 @@ struct CellForward {
   Index x_stride;
   Scalar* start;  // [block][row][G][B]: b + x_t W_ih^T, computed before; may be `gates`
   Index start_block_stride;
-  const Scalar* recurrent;  // (rows, recurrent_size), what W_hh multiplies: h_{t-1} or made of it
+  // (rows, recurrent_size), what W_hh multiplies: h_{t-1} or made of it; or null, to multiply x
+  // alone
+  const Scalar* recurrent;
   Index recurrent_stride;
   const Scalar* panels;  // [block] of [I][gates of the input][B], [recurrent_size][gates of h][B]
   bool far = false;      // whether they lie beyond the core's own cache, and have to be asked for

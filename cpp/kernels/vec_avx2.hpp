@@ -15,6 +15,7 @@ struct VecFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 3;
+  static constexpr int kRowsInRegisters = 2;
   // Gates x units of a tile of many rows: 12 x 1 measures ahead of 6 x 2, and that of 3 x 4.
   static constexpr int kCellWidth = 1;
   // Gates of a tile of more rows than kCellRows: twelve sums, two weights and a factor fill the
@@ -74,6 +75,7 @@ struct VecFloat64 {
   using Scalar = double;
   static constexpr Index kLanes = 4;
   static constexpr int kCellRows = 3;
+  static constexpr int kRowsInRegisters = 2;
   static constexpr int kCellWidth = 1;
   static constexpr int kGatesAtOnce = 2;
   static constexpr int kGateRows = 6;

@@ -46,6 +46,7 @@ struct VecFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 16;
   static constexpr int kCellRows = 6;
+  static constexpr int kRowsInRegisters = 2;
   static constexpr int kCellWidth = 4;
   static constexpr int kGatesAtOnce = 8;  // all there are
   static constexpr int kGemmRows = 6;
@@ -99,6 +100,7 @@ struct VecFloat64 {
   using Scalar = double;
   static constexpr Index kLanes = 8;
   static constexpr int kCellRows = 6;
+  static constexpr int kRowsInRegisters = 2;
   static constexpr int kCellWidth = 4;
   static constexpr int kGatesAtOnce = 8;  // all there are
   static constexpr int kGemmRows = 6;

@@ -14,9 +14,10 @@ struct PlainVec {
   using Scalar = ScalarT;
   using Bits = BitsT;
   static constexpr Index kLanes = kLanesV;
-  // Register tiles: rows of the cell, and gates times units where a cell has fewer than four gates;
-  // rows and blocks of the GEMMs.
+  // Register tiles: rows of the cell, those of a tile that is finished in registers too, and gates
+  // times units where a cell has fewer than four gates; rows and blocks of the GEMMs.
   static constexpr int kCellRows = 2;
+  static constexpr int kRowsInRegisters = 0;
   static constexpr int kCellWidth = 2;
   static constexpr int kGatesAtOnce = 8;  // all there are
   static constexpr int kGemmRows = 2;
