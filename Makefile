@@ -41,6 +41,9 @@ bench: .venv/extra-bench
 	@echo "$(BENCH) report $(MEASURED) --into benchmarks/README.md"
 	@! test -e $(RESULTS)/failed
 
+# How far the static analyzer follows a function: the default, 225000 nodes, spends 40 seconds on one
+# file that says the same after 12.
+ANALYZER_CONFIG = -analyzer-config max-nodes=50000
 check: .venv/extra-dev build/tidy/compile_commands.json
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -48,7 +51,7 @@ check: .venv/extra-dev build/tidy/compile_commands.json
 	.venv/bin/clang-format --dry-run -Werror $(C_FILES)
 	cmake --build build/tidy -j 2 > build/tidy/report 2>&1 || { cat build/tidy/report; exit 1; }
 	.venv/bin/run-clang-tidy.py -quiet -j 2 -p build/tidy -clang-tidy-binary .venv/bin/clang-tidy \
-	  -extra-arg=-Wno-unknown-warning-option \
+	  -extra-arg=-Wno-unknown-warning-option $(ANALYZER_CONFIG:%=-extra-arg=-Xclang -extra-arg=%) \
 	  -extra-arg=-idirafter$(shell $(CXX) -print-file-name=include) '/cpp/' > build/tidy/report 2>&1 \
 	  || { cat build/tidy/report; exit 1; }
 
