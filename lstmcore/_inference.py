@@ -105,20 +105,22 @@ def record_type(kind: str) -> Any:
     return {"lstm": Gates, "gru": GRUGates, "rnn": RNNStates}[kind]
 
 
-def batches_of(
-    sequences: Sequences, chosen: IndexArray | None = None
-) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
-    """Yield packed batches of all or some, the longest first: (x, n_active, samples)."""
-    values, starts = sequences.values, sequences.starts
-    lengths = np.diff(starts)
+def batches_of(sequences: Sequences) -> Iterator[tuple[FloatArray, IndexArray, IndexArray]]:
+    """Yield packed batches, the longest sequences first: (x, n_active, samples)."""
+    for indices in _batch_indices(sequences):
+        yield _batching.pack(sequences.values, sequences.starts, indices)
+
+
+def _batch_indices(sequences: Sequences, chosen: IndexArray | None = None) -> list[IndexArray]:
+    """Return which sequences make each batch, of all or some; the longest come first."""
+    lengths = np.diff(sequences.starts)
     order = np.argsort(-lengths, kind="stable")
     if chosen is not None:
         order = order[np.isin(order, chosen)]
     # Each sequence counts for one row at least, so that empty ones fill batches too.
     ends = np.cumsum(np.maximum(lengths[order], 1))
     cuts = np.flatnonzero(np.diff(ends // _BATCH_ROWS)) + 1
-    for indices in np.split(order, cuts):
-        yield _batching.pack(values, starts, indices)
+    return np.split(order, cuts)
 
 
 def predict(
@@ -170,9 +172,17 @@ def predict(
     short = np.flatnonzero(~is_long)
     if len(short) == 0:
         return outputs
-    for x, n_active, samples in batches_of(sequences, short):
+    values, starts = sequences.values, sequences.starts
+    for indices in _batch_indices(sequences, short):
+        n_active, _, samples, _ = _batching.order_epoch(values, starts, indices, len(indices))
+        # The core's threads bring together the rows of their own part.
         outputs[samples] = network.predict(
-            x, n_active, len(samples), apply_link=apply_link, n_threads=n_threads
+            values,
+            n_active,
+            len(samples),
+            apply_link=apply_link,
+            n_threads=n_threads,
+            begins=starts[samples],
         )
     return outputs
 

@@ -45,4 +45,17 @@ void require_tokens(const Network<Scalar>& network, const Array<Scalar>& rows, c
                               " holds no token of column " + std::to_string(bad.column));
 }
 
+// The same unless a sequence of that length, from row `begin` on, lies in them and is right.
+template <class Scalar>
+void require_rows(const Network<Scalar>& network, const Array<Scalar>& rows, const char* name,
+                  Index begin, Index length) {
+  const Index n_rows = rows.shape(0);
+  if (begin < 0 || begin > n_rows || length > n_rows - begin) {
+    throw std::invalid_argument("begins has " + std::to_string(begin) + " for a sequence of " +
+                                std::to_string(length) + " steps, but " + name + " has " +
+                                std::to_string(n_rows) + " rows");
+  }
+  require_tokens(network, rows, name, begin, begin + length);
+}
+
 }  // namespace lstmcore::binding

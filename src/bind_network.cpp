@@ -22,27 +22,47 @@ void set_parameters(NetworkHandle<Scalar>& self, const py::object& parameters) {
   self.has_parameters = true;
 }
 
-// x (R, I) of a network that has parameters, tokens checked.
+// x (R, I) of a network that has parameters, tokens checked unless others do that.
 template <class Scalar>
 Array<Scalar> checked_input(const NetworkHandle<Scalar>& self, const py::object& x_object,
-                            Index n_rows) {
+                            Index n_rows, bool with_tokens = true) {
   if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
   auto x = as_array<Scalar>(x_object, "x", {n_rows, self.network.spec().n_columns()});
-  require_tokens(self.network, x, "x", 0, x.shape(0));
+  if (with_tokens) require_tokens(self.network, x, "x", 0, x.shape(0));
   return x;
 }
+
+// Rows that are read where they lie are those of one call, however it ends.
+template <class Scalar>
+struct ReadingInPlace {
+  explicit ReadingInPlace(NetworkWorkspace<Scalar>& w) : workspace(w) {}
+  ReadingInPlace(const ReadingInPlace&) = delete;
+  ReadingInPlace& operator=(const ReadingInPlace&) = delete;
+  ~ReadingInPlace() { workspace.sequences = {}; }
+  NetworkWorkspace<Scalar>& workspace;
+};
 
 template <class Scalar>
 Array<Scalar> predict(NetworkHandle<Scalar>& self, const py::object& x_object,
                       const py::object& n_active_object, Index n_sequences, bool with_link,
-                      int n_threads) {
+                      int n_threads, const py::object& begins_object) {
   auto workspace = self.workspaces.borrow();
+  const ReadingInPlace<Scalar> reading(*workspace);
+  const PackedBatch& batch = workspace->batch;
   assign_batch(workspace->batch, n_active_object, n_sequences);
-  const auto x = checked_input(self, x_object, workspace->batch.n_rows());
+  const bool packed = begins_object.is_none();
+  const auto x = checked_input(self, x_object, packed ? batch.n_rows() : -1, packed);
+  const Scalar* from = x.data();
+  if (!packed) {
+    const auto begins = as_array<Index>(begins_object, "begins", {n_sequences});
+    for (Index n = 0; n < n_sequences; ++n) {
+      require_rows(self.network, x, "x", begins.data()[n], batch.length(n));
+    }
+    from = workspace->read_in_place(from, begins.data(), self.network.spec().n_columns());
+  }
   require_threads(n_threads);
   auto outputs = new_array<Scalar>({n_sequences, self.network.spec().n_outputs});
   Scalar* to = outputs.mutable_data();
-  const Scalar* from = x.data();
   {
     const py::gil_scoped_release release;
     self.network.predict(from, with_link, n_threads, *workspace, to);
@@ -222,9 +242,12 @@ void bind_network_class(py::module_& module, const char* name) {
       .def_property_readonly("isa", [](const Bound& self) { return self.network.kernels().name; })
       .def("set_parameters", &set_parameters<Scalar>, py::arg("parameters"),
            "Copies the flat parameters (P,) into packed panels.")
-      .def("predict", &predict<Scalar>, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
-           py::kw_only(), py::arg("apply_link"), py::arg("n_threads"),
-           "Outputs (N, K) of a packed batch, in packed order.")
+      .def(
+          "predict", &predict<Scalar>, py::arg("x"), py::arg("n_active"), py::arg("n_sequences"),
+          py::kw_only(), py::arg("apply_link"), py::arg("n_threads"),
+          py::arg("begins") = py::none(),
+          "Outputs (N, K) of a packed batch, in packed order; with begins (N,) x holds the rows of "
+          "sequence n from row begins[n] on, one after the other.")
       .def("attention", &attention<Scalar>, py::arg("x"), py::arg("n_active"),
            py::arg("n_sequences"), py::kw_only(), py::arg("n_threads"),
            "Weights (R,) of the steps of a packed batch, by attention pooling.")

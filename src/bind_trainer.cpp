@@ -68,20 +68,6 @@ void read_targets(RunArguments<Scalar>& args, const Trainer<Scalar>& trainer,
   }
 }
 
-// That a sequence of that length, from row `begin` on, lies in the values, and holds tokens where
-// these are embedded.
-template <class Scalar>
-void require_rows(const Network<Scalar>& network, const Array<Scalar>& values, Index begin,
-                  Index length) {
-  const Index n_rows = values.shape(0);
-  if (begin < 0 || begin > n_rows || length > n_rows - begin) {
-    throw std::invalid_argument("begins has " + std::to_string(begin) + " for a sequence of " +
-                                std::to_string(length) + " steps, but values has " +
-                                std::to_string(n_rows) + " rows");
-  }
-  require_tokens(network, values, "values", begin, begin + length);
-}
-
 template <class Scalar>
 RunArguments<Scalar> read_arguments(const Trainer<Scalar>& trainer, const py::tuple& batches,
                                     const py::object& targets, const py::object& sample_weight) {
@@ -108,7 +94,7 @@ RunArguments<Scalar> read_arguments(const Trainer<Scalar>& trainer, const py::tu
     batch.assign(n_active.data() + step_ptr.data()[b], step_ptr.data()[b + 1] - step_ptr.data()[b],
                  sample_ptr.data()[b + 1] - first);
     for (Index n = 0; n < batch.n_sequences(); ++n) {
-      require_rows(trainer.network(), values, begins.data()[first + n], batch.length(n));
+      require_rows(trainer.network(), values, "values", begins.data()[first + n], batch.length(n));
     }
   }
   read_targets(args, trainer, targets, sample_weight);

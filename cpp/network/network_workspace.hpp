@@ -79,14 +79,26 @@ struct NetworkWorkspace {
   std::vector<PartMemory<Scalar>> memories;  // one for each thread
   // Where x is not packed when a pass begins: its sequences, and the place of the packed rows.
   SequenceRows<const Scalar> sequences;
-  AlignedBuffer<Scalar> x;             // (R, I)
-  AlignedBuffer<Scalar> pooled;        // (N, Hp) features of the head, after dropout
-  AlignedBuffer<std::int32_t> argmax;  // (N, Hp) of max pooling
-  AlignedBuffer<Scalar> scores;        // (N, Kp)
-  AlignedBuffer<Scalar> dscores;       // (N, Kp)
-  AlignedBuffer<Scalar> dpooled;       // (N, Hp)
-  AlignedBuffer<Scalar> dx;            // (R, Ip) where it is asked for
+  std::vector<const Scalar*> first_rows;  // (N), what they begin with
+  AlignedBuffer<Scalar> x;                // (R, I)
+  AlignedBuffer<Scalar> pooled;           // (N, Hp) features of the head, after dropout
+  AlignedBuffer<std::int32_t> argmax;     // (N, Hp) of max pooling
+  AlignedBuffer<Scalar> scores;           // (N, Kp)
+  AlignedBuffer<Scalar> dscores;          // (N, Kp)
+  AlignedBuffer<Scalar> dpooled;          // (N, Hp)
+  AlignedBuffer<Scalar> dx;               // (R, Ip) where it is asked for
   AlignedBuffer<Scalar> head_gradient_panels;
+
+  // Makes x of sequence n of the batch the rows of `values` from begins[n] on, each `columns` wide;
+  // returns where they will be packed.
+  const Scalar* read_in_place(const Scalar* values, const Index* begins, Index columns) {
+    first_rows.clear();
+    for (Index n = 0; n < batch.n_sequences(); ++n) {
+      first_rows.push_back(values + begins[n] * columns);
+    }
+    sequences = {first_rows.data(), columns};
+    return x.reserve(checked_product(batch.n_rows(), columns));
+  }
 };
 
 }  // namespace lstmcore

@@ -33,17 +33,11 @@ typename Trainer<Scalar>::Batch Trainer<Scalar>::prepare(const BatchSequence<Sca
   const Index n_steps = batches.step_begin[b + 1] - batches.step_begin[b];
   const Index first = batches.sample_begin[b];
   const Index n_sequences = batches.sample_begin[b + 1] - first;
-  const Index columns = spec().n_columns();
   Batch batch{};
   batch.samples = batches.samples + first;
   for (Index n = 0; n < n_sequences; ++n) batch.weight_sum += weight_of(targets, batch.samples[n]);
   workspace_.batch.assign(n_active, n_steps, n_sequences);
-  first_rows_.clear();
-  for (Index n = 0; n < n_sequences; ++n) {
-    first_rows_.push_back(batches.values + batches.begins[first + n] * columns);
-  }
-  workspace_.sequences = {first_rows_.data(), columns};
-  batch.x = workspace_.x.reserve(checked_product(workspace_.batch.n_rows(), columns));
+  batch.x = workspace_.read_in_place(batches.values, batches.begins + first, spec().n_columns());
   sample_loss_.resize(static_cast<std::size_t>(n_sequences));
   return batch;
 }

@@ -102,7 +102,6 @@ class Trainer {
   Optimizer<Scalar> optimizer_;
   BpttOptions bptt_;
   NetworkWorkspace<Scalar> workspace_;
-  std::vector<const Scalar*> first_rows_;  // (N) of the sequences of a batch
   AlignedBuffer<Scalar> gradient_;
   std::vector<double> sample_loss_;  // (N) in packed order
   SquaredNorm<Scalar> squared_norm_;

@@ -163,6 +163,9 @@ def test_predict() -> None:
     for name, value in wrong.items():
         with pytest.raises(ValueError, match=rf"\b{name}\b"):
             network.predict(**(good | keywords | {name: value}))
+    for begins in (index(0), index(0, 4), index(-1, 0), index(2**62, 0), np.zeros(2), [0, 1]):
+        with pytest.raises(ValueError, match=r"\bbegins\b"):
+            network.predict(**(good | keywords | {"begins": begins}))
     with pytest.raises(ValueError, match=r"\bparameters\b"):
         network.set_parameters(PARAMETERS[:-1].copy())
     assert network.predict(**good, **keywords).shape == (2, 4)

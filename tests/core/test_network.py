@@ -92,6 +92,35 @@ def test_a_prediction_has_the_same_bits_in_any_company(
     np.testing.assert_array_equal(ours, together[some])
 
 
+@pytest.mark.parametrize(
+    ("embeddings", "lengths"),
+    [((), LENGTHS), (((1, 6, 3),), LENGTHS), ((), (100_000, 60_000, 2))],
+    ids=["short", "tokens", "in-windows"],
+)
+def test_rows_that_are_read_where_they_lie(
+    embeddings: tuple[tuple[int, int, int], ...],
+    lengths: tuple[int, ...],
+    isa: str,
+    dtype: np.dtype[Any],
+) -> None:
+    """They give the bits of packed rows, and the next call has nothing to do with them."""
+    spec = Spec(hidden_sizes=(7,), embeddings=embeddings)
+    data, parameters = draw_data(spec, lengths, dtype), draw_parameters(spec, dtype)
+    network = spec.network(dtype, isa)
+    network.set_parameters(parameters)
+    x, n_active, order = packed_of(data.sequences, range(len(lengths)))
+    begins = np.cumsum([0, *lengths])[order]
+    rows = np.concatenate(data.sequences)
+    everyone = {"n_active": n_active, "n_sequences": len(lengths), "apply_link": True}
+    packed = network.predict(x, **everyone, n_threads=2)
+    alone = everyone | {"n_active": np.ones(lengths[0], np.intp), "n_sequences": 1}
+    for n_threads in (1, 3):
+        in_place = network.predict(rows, **everyone, n_threads=n_threads, begins=begins)
+        np.testing.assert_array_equal(in_place, packed)
+        network.predict(rows, **alone, n_threads=n_threads, begins=np.zeros(1, np.intp))
+        np.testing.assert_array_equal(network.predict(x, **everyone, n_threads=n_threads), packed)
+
+
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_batch_without_steps_and_one_without_sequences(
     pooling: str, isa: str, dtype: np.dtype[Any]
