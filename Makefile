@@ -96,7 +96,8 @@ TESTS = tests $(shell .venv/bin/python -P -c \
   "import os, lstmcore; print(os.path.dirname(lstmcore.__file__))")
 SANITIZED = \
   LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(CURDIR)/build/sanitize/site
+  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+  PYTHONPATH=$(CURDIR)/build/sanitize/site
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
