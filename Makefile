@@ -71,7 +71,8 @@ develop: .venv/build-requires
 	@touch .venv/installed
 
 # The sanitizers' runtime must be the first library of the process; libstdc++ comes with it so that
-# exceptions thrown in a module are seen. Python itself leaks on purpose at exit.
+# exceptions thrown in a module are seen. Python itself leaks on purpose at exit. Out of memory, malloc
+# says so as it does elsewhere: a test asks for more than there is.
 sanitize: .venv/extra-test
 	rm -rf build/sanitize/site
 	$(INSTALL) --no-deps --target build/sanitize/site -C build-dir=build/sanitize/cmake \
