@@ -34,6 +34,13 @@ struct CellShape {
 
   constexpr int n_input() const noexcept { return input_end - input_begin; }
   constexpr int n_hidden() const noexcept { return hidden_end - hidden_begin; }
+  // Whether gates can be summed two by two.
+  constexpr bool is_even() const noexcept {
+    return (n_gates | input_begin | input_end | hidden_begin | hidden_end) % 2 == 0;
+  }
+  constexpr CellShape of_pairs() const noexcept {
+    return {n_gates / 2, input_begin / 2, input_end / 2, hidden_begin / 2, hidden_end / 2};
+  }
 };
 
 constexpr CellShape cell_shape(CellKernel kernel) noexcept {

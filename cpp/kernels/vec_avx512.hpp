@@ -42,6 +42,49 @@ struct HalfFloat64 {
   static V fma(V a, V b, V c) noexcept { return {_mm256_fmadd_pd(a.reg, b.reg, c.reg)}; }
 };
 
+// The first halves of two such blocks, one behind the other, in one register.
+struct HalvesFloat32 {
+  using Scalar = float;
+  static constexpr Index kLanes = 16;
+  static constexpr Index kBlocks = 2;
+  __m512 reg;
+
+  static HalvesFloat32 load(const float* p) noexcept {
+    return {
+        _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(p)), _mm256_loadu_ps(p + 16), 1)};
+  }
+  static HalvesFloat32 set1(float x) noexcept { return {_mm512_set1_ps(x)}; }
+  HalfFloat32 first() const noexcept { return {_mm512_castps512_ps256(reg)}; }
+  HalfFloat32 second() const noexcept { return {_mm512_extractf32x8_ps(reg, 1)}; }
+  void store(float* p) const noexcept {
+    first().store(p);
+    second().store(p + 16);
+  }
+  using V = HalvesFloat32;
+  static V fma(V a, V b, V c) noexcept { return {_mm512_fmadd_ps(a.reg, b.reg, c.reg)}; }
+};
+
+struct HalvesFloat64 {
+  using Scalar = double;
+  static constexpr Index kLanes = 8;
+  static constexpr Index kBlocks = 2;
+  __m512d reg;
+
+  static HalvesFloat64 load(const double* p) noexcept {
+    return {
+        _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p)), _mm256_loadu_pd(p + 8), 1)};
+  }
+  static HalvesFloat64 set1(double x) noexcept { return {_mm512_set1_pd(x)}; }
+  HalfFloat64 first() const noexcept { return {_mm512_castpd512_pd256(reg)}; }
+  HalfFloat64 second() const noexcept { return {_mm512_extractf64x4_pd(reg, 1)}; }
+  void store(double* p) const noexcept {
+    first().store(p);
+    second().store(p + 8);
+  }
+  using V = HalvesFloat64;
+  static V fma(V a, V b, V c) noexcept { return {_mm512_fmadd_pd(a.reg, b.reg, c.reg)}; }
+};
+
 struct VecFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 16;
@@ -56,6 +99,7 @@ struct VecFloat32 {
   __m512 reg;
 
   using Half = HalfFloat32;
+  using Halves = HalvesFloat32;
   static VecFloat32 widen(Half a) noexcept { return {_mm512_zextps256_ps512(a.reg)}; }
   static VecFloat32 load(const float* p) noexcept { return {_mm512_loadu_ps(p)}; }
   static VecFloat32 set1(float x) noexcept { return {_mm512_set1_ps(x)}; }
@@ -110,6 +154,7 @@ struct VecFloat64 {
   __m512d reg;
 
   using Half = HalfFloat64;
+  using Halves = HalvesFloat64;
   static VecFloat64 widen(Half a) noexcept { return {_mm512_zextpd256_pd512(a.reg)}; }
   static VecFloat64 load(const double* p) noexcept { return {_mm512_loadu_pd(p)}; }
   static VecFloat64 set1(double x) noexcept { return {_mm512_set1_pd(x)}; }
