@@ -124,7 +124,7 @@ template <class Scalar>
 bool packs_gradient(const RecurrentStack<Scalar>& stack, const PassMemory<Scalar>& memory,
                     const BackwardRows<Scalar>& rows) {
   const bool is_regular = rows.dy_is_array && memory.form.is_array() && !memory.form.reversed;
-  return rows.dy.given() && !(is_regular && stack.takes_narrow_gradient());
+  return rows.dy.given() && !(is_regular && stack.output_is_h());
 }
 
 // Gets the memory of BPTT; returns the threads worth their start.
@@ -149,29 +149,31 @@ int reserve_backward(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& me
   return threads;
 }
 
-// Packed rows with as many columns as the core wants; the caller's where these are enough.
+// Packed rows of dy as the core wants them; the caller's where they need no padding.
 template <class Scalar>
-const Scalar* padded(const Scalar* from, Index rows, Index width, Index padded_width,
-                     AlignedBuffer<Scalar>& buffer) {
-  if (from == nullptr || width == padded_width) return from;
+BatchRows<const Scalar> packed_gradient(const RecurrentStack<Scalar>& stack, const Scalar* from,
+                                        Index rows, AlignedBuffer<Scalar>& buffer) {
+  const Index width = stack.output_size();
+  const Index padded_width = stack.padded_output_size();
+  if (from == nullptr || stack.output_is_h()) return {from, width, true};
   Scalar* to = buffer.reserve_zeroed(checked_product(rows, padded_width));
   for (Index r = 0; r < rows; ++r) std::copy_n(from + r * width, width, to + r * padded_width);
-  return to;
+  return {to, padded_width, true};
 }
 
-// BPTT of one part; packed rows of dy are padded already, and those of dx are not cut yet.
+// BPTT of one part; packed rows of dx are not cut yet.
 template <class Scalar>
 void backward_part(const RecurrentStack<Scalar>& stack, const PassMemory<Scalar>& memory,
-                   const BackwardRows<Scalar>& rows, const Scalar* packed_dy, Scalar* packed_dx,
-                   PassPart<Scalar>& part, StackGradients<Scalar>* sums, Workers& workers) {
+                   const BackwardRows<Scalar>& rows, const BatchRows<const Scalar>& packed_dy,
+                   Scalar* packed_dx, PassPart<Scalar>& part, StackGradients<Scalar>* sums,
+                   Workers& workers) {
   const Index I = stack.input_size();
   const Index width = stack.padded_output_size();
   const Index padded_inputs = round_up(I, kBlock<Scalar>);
   const Index first = part.batch.first_sequence();
   if (memory.packed) {
-    stack.backward(part.batch, {rows.x, I, true}, {packed_dy, width, true},
-                   {packed_dx, padded_inputs, true}, Dropout{}, part.workspace, sums, workers,
-                   rows.norms);
+    stack.backward(part.batch, {rows.x, I, true}, packed_dy, {packed_dx, padded_inputs, true},
+                   Dropout{}, part.workspace, sums, workers, rows.norms);
     return;
   }
   BatchRows<const Scalar> dy{};
@@ -182,7 +184,8 @@ void backward_part(const RecurrentStack<Scalar>& stack, const PassMemory<Scalar>
                      {part.dy.data(), width, false}, n_begin, n_end);
     });
   } else if (rows.dy.given()) {
-    dy = {rows.dy.sequences.first[first], memory.form.n_steps * width, false, width};
+    const Index H = stack.output_size();
+    dy = {rows.dy.sequences.first[first], memory.form.n_steps * H, false, H};
   }
   const bool has_dx = rows.dx.given();
   stack.backward(part.batch, {part.x.data(), I, false}, dy,
@@ -201,8 +204,7 @@ void backward_pass(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& memo
   const Index I = stack.input_size();
   const Index R = memory.batch.n_rows();
   const Index padded_inputs = round_up(I, kBlock<Scalar>);
-  const Scalar* dy =
-      padded(rows.dy.packed, R, stack.output_size(), stack.padded_output_size(), memory.dy);
+  const BatchRows<const Scalar> dy = packed_gradient(stack, rows.dy.packed, R, memory.dy);
   Scalar* dx = rows.dx.packed == nullptr ? nullptr : memory.dx.data();
   run_with_workers(n_threads, [&](Workers& workers) {
     each_part(memory.parts, workers, [&](PassPart<Scalar>& part, Workers& its_workers) {

@@ -32,6 +32,12 @@ struct VecFloat32 {
   using Half = VecFloat32;  // of a block
 
   static VecFloat32 load(const float* p) noexcept { return {_mm256_loadu_ps(p)}; }
+  // The first n numbers, which may be none, and zeros.
+  static VecFloat32 load_first(const float* p, Index n) noexcept {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return {
+        _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane))};
+  }
   static VecFloat32 set1(float x) noexcept { return {_mm256_set1_ps(x)}; }
   void store(float* p) const noexcept { _mm256_storeu_ps(p, reg); }
   using V = VecFloat32;
@@ -88,6 +94,10 @@ struct VecFloat64 {
   using Half = VecFloat64;
 
   static VecFloat64 load(const double* p) noexcept { return {_mm256_loadu_pd(p)}; }
+  static VecFloat64 load_first(const double* p, Index n) noexcept {
+    const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+    return {_mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane))};
+  }
   static VecFloat64 set1(double x) noexcept { return {_mm256_set1_pd(x)}; }
   void store(double* p) const noexcept { _mm256_storeu_pd(p, reg); }
   using V = VecFloat64;

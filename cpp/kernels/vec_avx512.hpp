@@ -102,6 +102,10 @@ struct VecFloat32 {
   using Halves = HalvesFloat32;
   static VecFloat32 widen(Half a) noexcept { return {_mm512_zextps256_ps512(a.reg)}; }
   static VecFloat32 load(const float* p) noexcept { return {_mm512_loadu_ps(p)}; }
+  // The first n numbers, which may be none, and zeros.
+  static VecFloat32 load_first(const float* p, Index n) noexcept {
+    return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(n > 0 ? (1U << n) - 1 : 0), p)};
+  }
   static VecFloat32 set1(float x) noexcept { return {_mm512_set1_ps(x)}; }
   void store(float* p) const noexcept { _mm512_storeu_ps(p, reg); }
   using V = VecFloat32;
@@ -157,6 +161,9 @@ struct VecFloat64 {
   using Halves = HalvesFloat64;
   static VecFloat64 widen(Half a) noexcept { return {_mm512_zextpd256_pd512(a.reg)}; }
   static VecFloat64 load(const double* p) noexcept { return {_mm512_loadu_pd(p)}; }
+  static VecFloat64 load_first(const double* p, Index n) noexcept {
+    return {_mm512_maskz_loadu_pd(static_cast<__mmask8>(n > 0 ? (1U << n) - 1 : 0), p)};
+  }
   static VecFloat64 set1(double x) noexcept { return {_mm512_set1_pd(x)}; }
   void store(double* p) const noexcept { _mm512_storeu_pd(p, reg); }
   using V = VecFloat64;

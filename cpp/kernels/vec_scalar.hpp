@@ -40,6 +40,10 @@ struct PlainVec {
   static PlainVec load(const Scalar* p) noexcept {
     return each([=](int l) { return p[l]; });
   }
+  // The first n numbers, which may be none, and zeros.
+  static PlainVec load_first(const Scalar* p, Index n) noexcept {
+    return each([=](int l) { return l < n ? p[l] : Scalar{0}; });
+  }
   static PlainVec set1(Scalar x) noexcept {
     return each([=](int) { return x; });
   }

@@ -90,9 +90,9 @@ void RecurrentLayer<Scalar>::gather_gradient(const PackedBatch& batch,
     const Scalar* dh = w.dh.data() + n * Pp;
     const Scalar* from_above = dy.data == nullptr ? nullptr : dy.at(batch, t) + n * dy.stride;
     Scalar* to = projection_ ? w.dwhole.data() + row * Pp : w.dh.data() + n * Pp;
-    for (Index j = begin; j < end; ++j) {
-      to[j] = from_above == nullptr ? dh[j] : dh[j] + from_above[j];
-    }
+    const Index given = from_above == nullptr ? begin : std::clamp(output_size_, begin, end);
+    for (Index j = begin; j < given; ++j) to[j] = dh[j] + from_above[j];
+    for (Index j = given; j < end; ++j) to[j] = dh[j];
     if (zones_out()) {
       const Scalar* stays = w.masks.drawn ? w.masks.zoneout_hidden.data() + row * Pp : nullptr;
       Scalar* dcarried = w.dcarried.data() + n * Pp;

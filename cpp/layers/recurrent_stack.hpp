@@ -95,12 +95,9 @@ class RecurrentStack {
     });
   }
   // What the stack puts out: behind N rows of initial states (N + R, W), those of h or zeros; or
-  // into y (R, output_size) of the whole batch. output_is_h: it is h of the top layer itself.
+  // into y (R, output_size) of the whole batch. output_is_h: it is h of the top layer itself, and
+  // its gradient may have rows without padding.
   bool output_is_h() const noexcept { return !assembles(n_levels() - 1); }
-  // Whether the gradient of what is put out may have rows without padding.
-  bool takes_narrow_gradient() const noexcept {
-    return output_is_h() && output_size() == padded_output_size();
-  }
   const Scalar* output_history(const StackWorkspace<Scalar>& w) const noexcept {
     return output_is_h() ? w.layers.back().h.data() : w.levels.back().output.data();
   }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, Case, Problem, draw, stack_of
+from cell_cases import NORMALISED, Cell
 
 from lstmcore import _core
 
@@ -77,14 +78,21 @@ def test_the_same_bits_as_packed_rows(
         np.testing.assert_array_equal(here, gradient[offset : offset + here.size].reshape(shape))
 
 
-@pytest.mark.parametrize("size", [5, 16])
+# Of the last block some units, more than half of it, all of them, and some of a second one.
+SIZES = [5, 13, 16, 20]
+
+# Its gradient of h passes by the kernels.
+ZONED = Cell("lstm", (("zoneout_hidden", 0.3),))
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_an_array_is_a_list_of_equal_lengths(
-    n_threads: int, dtype: np.dtype[Any], size: int
+    isa: str, n_threads: int, dtype: np.dtype[Any], size: int
 ) -> None:
-    """With 16 units rows need no padding, and the gradient of an array is read where it lies."""
+    """The gradient of an array is read where it lies, that of a list is packed."""
     rng = np.random.default_rng(0)
     stack = _core.RecurrentStackFloat32 if dtype == np.float32 else _core.RecurrentStackFloat64
-    layers = stack(3, [size, size])
+    layers = stack(3, [size, size], isa)
     layers.set_parameters(rng.normal(size=layers.n_parameters).astype(dtype))
     x, dy = (rng.normal(size=(19, 7, width)).astype(dtype) for width in (3, size))
     state = tuple(rng.normal(size=(2, 2, 19, size)).astype(dtype))
@@ -100,6 +108,30 @@ def test_an_array_is_a_list_of_equal_lengths(
             passes.append([np.stack(y), *after, np.stack(dx), *dstate, *gradients.values()])
     for found in passes[1:]:
         same(found, passes[0])
+
+
+@pytest.mark.parametrize("cell", [Cell("lstm"), NORMALISED, ZONED], ids=str)
+@pytest.mark.parametrize("size", SIZES)
+def test_gradients_are_not_read_beyond_their_rows(
+    isa: str, dtype: np.dtype[Any], size: int, cell: Cell
+) -> None:
+    """What is no number in the row behind stays out of this one."""
+    rng = np.random.default_rng(0)
+    stack = _core.RecurrentStackFloat32 if dtype == np.float32 else _core.RecurrentStackFloat64
+    layers = stack(3, [size], isa, cell=cell.core)
+    layers.set_parameters(rng.normal(size=layers.n_parameters).astype(dtype))
+    x, dy = (rng.normal(size=(2, 4, width)).astype(dtype) for width in (3, size))
+    state = tuple(np.zeros((1, 2, size), dtype) for _ in range(2))
+
+    def dx_of_the_first() -> Array:
+        cache = layers.run(x, state, 1, True, False, None)[2]
+        dx: Array = layers.run_back(cache, dy, None, True, 1)[0]
+        return dx[0]
+
+    expected = dx_of_the_first()
+    assert np.isfinite(expected).all()
+    dy[1] = np.nan
+    np.testing.assert_array_equal(dx_of_the_first(), expected)
 
 
 def test_neither_gradient_needs_to_be_there(dtype: np.dtype[Any]) -> None:
