@@ -22,13 +22,20 @@ void set_parameters(NetworkHandle<Scalar>& self, const py::object& parameters) {
   self.has_parameters = true;
 }
 
-// x (R, I) of a network that has parameters, tokens checked unless others do that.
+// x (R, I) of a network that has parameters; its tokens are not looked at.
+template <class Scalar>
+Array<Scalar> input_rows(const NetworkHandle<Scalar>& self, const py::object& x_object,
+                         Index n_rows) {
+  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
+  return as_array<Scalar>(x_object, "x", {n_rows, self.network.spec().n_columns()});
+}
+
+// The same with tokens that have rows in their tables.
 template <class Scalar>
 Array<Scalar> checked_input(const NetworkHandle<Scalar>& self, const py::object& x_object,
-                            Index n_rows, bool with_tokens = true) {
-  if (!self.has_parameters) throw std::invalid_argument("parameters have not been set");
-  auto x = as_array<Scalar>(x_object, "x", {n_rows, self.network.spec().n_columns()});
-  if (with_tokens) require_tokens(self.network, x, "x", 0, x.shape(0));
+                            Index n_rows) {
+  auto x = input_rows(self, x_object, n_rows);
+  require_tokens(self.network, x, "x", 0, x.shape(0));
   return x;
 }
 
@@ -51,7 +58,8 @@ Array<Scalar> predict(NetworkHandle<Scalar>& self, const py::object& x_object,
   const PackedBatch& batch = workspace->batch;
   assign_batch(workspace->batch, n_active_object, n_sequences);
   const bool packed = begins_object.is_none();
-  const auto x = checked_input(self, x_object, packed ? batch.n_rows() : -1, packed);
+  const auto x =
+      packed ? checked_input(self, x_object, batch.n_rows()) : input_rows(self, x_object, -1);
   const Scalar* from = x.data();
   if (!packed) {
     const auto begins = as_array<Index>(begins_object, "begins", {n_sequences});

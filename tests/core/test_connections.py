@@ -99,7 +99,7 @@ def test_wide_layers(cell: Cell, connections: Connections, case: Case, isa: str)
     for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         problem, expected, on_scalar = drawn(cell, connections, case, dtype)
         for n_threads in (1, 2):
-            # What takes longest has been done.
+            # `drawn` has computed the plain set with one thread, which takes longest.
             is_drawn = (isa, n_threads) == ("scalar", 1)
             results = on_scalar if is_drawn else run_core(problem, isa, n_threads)
             assert_matches(results, expected, TOLERANCE[dtype])
