@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from lstmcore import _parameters
@@ -298,10 +299,29 @@ class LSTMEnsemble(MetaEstimatorMixin, Savable, BaseEstimator):
         return getattr(self.estimators_[0], name)
 
     def _in_threads(self, call: Callable[[Any], Any], models: list[Any]) -> list[Any]:
+        """Call for each model, under the configuration of scikit-learn that holds here.
+
+        Threads of scikit-learn's own `Parallel` each set the warning filters of the whole process,
+        and leave them changed where two of them do so at once.
+        """
         n_threads = min(resolve_threads(self.n_jobs), len(models))
-        parallel = Parallel(n_jobs=n_threads, require="sharedmem")
-        results: list[Any] = parallel(delayed(call)(model) for model in models)
-        return results
+        if n_threads == 1:
+            return [call(model) for model in models]
+        config = get_config()
+
+        def configured(model: Any) -> Any:
+            with config_context(**config):
+                return call(model)
+
+        pool = ThreadPoolExecutor(n_threads)
+        try:
+            futures = [pool.submit(configured, model) for model in models]
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()  # raises what one of them has raised
+            return [future.result() for future in futures]
+        finally:
+            # Whoever caught it can stop those that still run.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _average(self, call: Callable[[Any], Any], *, return_std: bool) -> Any:
         values = np.asarray(self._in_threads(call, self.estimators_), np.float64)

@@ -7,11 +7,13 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
 from estimators.problems import estimator, ragged_sequences, sequences, targets
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -150,6 +152,61 @@ def test_an_error_changes_nothing():
     with pytest.raises(ValueError, match="inconsistent"):
         model.fit(X, [0, 1])
     assert model.estimators_ is members
+
+
+def test_the_warning_filters_stay_what_they_are():
+    """They are those of the whole process, which threads would change under each other."""
+    model = ensemble("binary").set_params(estimator__max_iter=1, n_jobs=2)
+    before = list(warnings.filters)
+    for _ in range(30):
+        model.fit(X, targets("binary"))
+        assert list(warnings.filters) == before
+
+
+class Configurations:
+    """A callback that notes the configuration of scikit-learn that a fit sees."""
+
+    def __init__(self):
+        self.seen = []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.seen.append(get_config()["assume_finite"])
+        return False
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_configuration_holds_for_every_member(n_jobs):
+    noted = Configurations()
+    model = LSTMEnsemble(estimator("binary").set_callbacks(noted), n_models=3, n_jobs=n_jobs)
+    with config_context(assume_finite=True):
+        model.fit(X, targets("binary"))
+    assert noted.seen
+    assert all(noted.seen)
+
+
+class Refusal(Configurations):
+    """A callback that fails."""
+
+    def on_fit_task_end(self, estimator, context):
+        raise LookupError("not today")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_member_that_fails_is_heard(n_jobs):
+    base = estimator("binary").set_callbacks(Refusal())
+    model = LSTMEnsemble(base, n_models=3, n_jobs=n_jobs)
+    with pytest.raises(LookupError, match="not today"):
+        model.fit(X, targets("binary"))
+    assert not hasattr(model, "estimators_")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
