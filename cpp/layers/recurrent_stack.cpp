@@ -133,11 +133,18 @@ bool RecurrentStack<Scalar>::works_together(const PackedBatch& batch,
   // Measured on 2 cores of a Zen 4 (1 MiB second cache a core, 32 MiB third), 2026-11, GFLOP/s of
   // inference apart and together: H 1536 N 8 85 and 178, H 1024 N 16 156 and 217, N 64 201 and 218;
   // H 512 N 16 226 and 224; H 256 N 4 153 and 208, N 8 219 and 216; H 128 N 4 136 and 130.
+  // And of a Xeon (2 MiB, third cache as slow as memory): H 512 N 8 89 and 174, N 16 114 and 155,
+  // N 32 172 and 166; H 256 N 8 121 and 198, N 16 141 and 194, N 32 183 and 204; H 128 N 4 71 and
+  // 111, N 16 119 and 137; with 64 inputs N 8 112 and 105, N 16 156 and 165; H 64 N 16 119 and 102.
+  // Training gains less where N is 8 and more where it is 16.
   constexpr double kBeyondCache = 16 << 20;  // bytes that the threads had better read only once
+  constexpr double kWorthATask = 384 << 10;  // of a layer; below, handing over costs what it saves
+  constexpr Index kFew = 16;                 // sequences of a thread: three tiles of rows
   const Index N = batch.n_sequences();
   if (batch.is_part()) return false;
   return N == 1 || weight_bytes() > kBeyondCache ||
-         (weight_bytes() > static_cast<double>(kBeyondOwnCache) && N < Index{4} * n_threads);
+         (weight_bytes() >= kWorthATask * static_cast<double>(layers_.size()) &&
+          N < kFew * n_threads);
 }
 
 template <class Scalar>
