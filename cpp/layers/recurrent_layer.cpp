@@ -131,7 +131,7 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
         CellForward<Scalar> part = inputs;
         part.block_begin = begin;
         part.block_end = end;
-        groups_[group].functions().inputs(part);
+        groups_[group].inputs(part);
       });
     }
     for (Index t = t_begin; t < t_end; ++t) {
