@@ -24,12 +24,14 @@ int threads_of_step(const RecurrentLayer<Scalar>& layer, Index n_sequences,
   return work / kWorthAThread < most ? std::max(1, static_cast<int>(work / kWorthAThread)) : most;
 }
 
-// Whether a step is worth waking threads for: where its weights have left the caches since the last
-// one, it takes longer than that. Calls a millisecond apart are 1.1 to 1.2 times as fast for it at
-// I = H = 256, 1.5 to 1.8 times at 512, 1.8 to 2.3 times at 1024 (2 cores of a Xeon with 2 MiB
-// second caches, 2026-11).
+// Whether the weights are too large to stay in a core's own cache until the next step. A step is
+// then worth waking threads for: calls a millisecond apart are 1.1 to 1.2 times as fast for it at
+// I = H = 256, 1.5 to 1.8 times at 512, 1.8 to 2.3 times at 1024. And worth turning at each step:
+// one thread alone is 1.2 times as fast for it at 256, 1.6 times at 320, 1.3 at 384 and 1.1 at 512,
+// while calls for one block after the other cost .2 microseconds at 64 (2 cores of a Xeon with 2
+// MiB second caches, 2026-11).
 template <class Scalar>
-bool is_long(const RecurrentStack<Scalar>& stack) noexcept {
+bool outgrows_cache(const RecurrentStack<Scalar>& stack) noexcept {
   return stack.weight_bytes() > static_cast<double>(kBeyondOwnCache);
 }
 
@@ -61,7 +63,7 @@ template <class Scalar>
 void StackStep<Scalar>::work(Share& share, const Scalar* x) noexcept {
   share.layer->step(share.batch, x, share.memory, share.block_begin, share.block_end,
                     share.descending);
-  share.descending = !share.descending;
+  share.descending = share.turns && !share.descending;
 }
 
 template <class Scalar>
@@ -93,7 +95,7 @@ void StackStep<Scalar>::run_layer(const RecurrentLayer<Scalar>& layer, Index n_s
   }
   Share& own = *shares.front();
   prepare(own, layer, n_sequences, 0, n_blocks / n_shares, h, c);
-  if (n_shares == 1) {
+  if (n_shares == 1 && !(own.turns && layer.can_share_step())) {
     layer.forward(own.batch, {x, layer.input_size(), true}, own.memory, 0, n_sequences);
     layer.get_final_state(own.memory, own.batch, h_out, c_out);
     return;
@@ -125,11 +127,13 @@ void StackStep<Scalar>::run(const RecurrentStack<Scalar>& stack, Index n_sequenc
   const FlushDenormals mode;
   const Index n_layers = stack.n_layers();
   const RecurrentLayer<Scalar>& top = stack.layer(n_layers - 1);
-  StandbyTeam team(threads_of_step(top, n_sequences, n_threads) - 1, is_long(stack));
+  const bool large = outgrows_cache(stack);
+  StandbyTeam team(threads_of_step(top, n_sequences, n_threads) - 1, large);
   layers_.resize(static_cast<std::size_t>(n_layers));
   for (Shares& shares : layers_) {
     while (shares.size() <= static_cast<std::size_t>(team.size())) {
       shares.push_back(std::make_unique<Share>());
+      shares.back()->turns = large;
     }
   }
   const Index size_h = n_sequences * top.output_size();

@@ -36,7 +36,8 @@ class StackStep {
     const RecurrentLayer<Scalar>* layer = nullptr;
     Index block_begin = 0;
     Index block_end = 0;
-    bool descending = false;  // turns at each step
+    bool turns = false;  // at each step, to begin with what it has read last
+    bool descending = false;
   };
   using Shares = std::vector<std::unique_ptr<Share>>;  // the caller's first
 

@@ -61,7 +61,9 @@ def test_same_bits_where_threads_sleep_between_steps(n_sequences: int) -> None:
     """A wide layer wakes them: some are in time for the step, and some are not."""
     alone, shared = (LSTM(70, 450, random_state=1, n_jobs=n_jobs) for n_jobs in (1, 3))
     x = np.random.default_rng(5).normal(size=(n_sequences, 40, 70)).astype(np.float32)
-    np.testing.assert_array_equal(steps(shared, x, pause=0.001), alone(x)[0])
+    expected = alone(x)[0]
+    np.testing.assert_array_equal(steps(shared, x, pause=0.001), expected)
+    np.testing.assert_array_equal(steps(alone, x), expected)
 
 
 def test_numbers_of_sequences_and_of_threads_may_change() -> None:
