@@ -107,13 +107,15 @@ void RecurrentLayer<Scalar>::forward_together(const PackedBatch& batch, const Sc
                                               Workers& workers) const {
   Index t_begin = 0;
   while (t_begin < batch.n_steps()) {
-    // Steps whose inputs are multiplied in one product, which reads W_ih once for all of them.
-    Index t_end = t_begin + 1;
-    Index rows = batch.n_active(t_begin);
-    while (t_end < batch.n_steps() && rows + batch.n_active(t_end) <= kRowsTogether) {
-      rows += batch.n_active(t_end++);
-    }
+    // Steps whose inputs are multiplied in one product, which reads W_ih once for all of them; all
+    // products have about as many rows.
     const Index first_row = batch.offset(t_begin);
+    const Index left = batch.row_end(batch.n_steps() - 1) - first_row;
+    const Index products = std::max<Index>(1, (left + kRowsTogether / 2) / kRowsTogether);
+    const Index last_row = first_row + ceil_div(left, products);
+    Index t_end = t_begin + 1;
+    while (t_end < batch.n_steps() && batch.row_end(t_end) <= last_row) ++t_end;
+    const Index rows = batch.row_end(t_end - 1) - first_row;
     std::vector<CellForward<Scalar>> starts(groups_.size());
     for (std::size_t group = 0; group < groups_.size(); ++group) {
       const Index width = groups_[group].n_gates() * B;
