@@ -25,43 +25,36 @@ struct PlainVec {
   static constexpr int kGemmBlocks = 1;
 
   using Half = PlainVec;  // of a block
-  Scalar lane[kLanesV];
+  // A vector of the compiler's own, in whatever registers there are.
+  using Lanes [[gnu::vector_size(kLanesV * sizeof(Scalar))]] = Scalar;
+  using BitLanes [[gnu::vector_size(kLanesV * sizeof(Bits))]] = Bits;
+  Lanes lanes;
 
   template <class F>
   static PlainVec each(F f) noexcept {
     PlainVec r;
-    for (int l = 0; l < kLanesV; ++l) r.lane[l] = f(l);
+    for (int l = 0; l < kLanesV; ++l) r.lanes[l] = f(l);
     return r;
   }
-  static Bits bits(Scalar x) noexcept { return __builtin_bit_cast(Bits, x); }
-  static Scalar scalar(Bits x) noexcept { return __builtin_bit_cast(Scalar, x); }
+  static BitLanes bits(PlainVec x) noexcept { return __builtin_bit_cast(BitLanes, x.lanes); }
+  static PlainVec of_bits(BitLanes x) noexcept { return {__builtin_bit_cast(Lanes, x)}; }
   static constexpr Bits kSign = Bits{1} << (8 * sizeof(Bits) - 1);
 
   static PlainVec load(const Scalar* p) noexcept {
-    return each([=](int l) { return p[l]; });
+    PlainVec r;
+    __builtin_memcpy(&r.lanes, p, sizeof(Lanes));
+    return r;
   }
   // The first n numbers, which may be none, and zeros.
   static PlainVec load_first(const Scalar* p, Index n) noexcept {
     return each([=](int l) { return l < n ? p[l] : Scalar{0}; });
   }
-  static PlainVec set1(Scalar x) noexcept {
-    return each([=](int) { return x; });
-  }
-  void store(Scalar* p) const noexcept {
-    for (int l = 0; l < kLanesV; ++l) p[l] = lane[l];
-  }
-  static PlainVec add(PlainVec a, PlainVec b) noexcept {
-    return each([&](int l) { return a.lane[l] + b.lane[l]; });
-  }
-  static PlainVec sub(PlainVec a, PlainVec b) noexcept {
-    return each([&](int l) { return a.lane[l] - b.lane[l]; });
-  }
-  static PlainVec mul(PlainVec a, PlainVec b) noexcept {
-    return each([&](int l) { return a.lane[l] * b.lane[l]; });
-  }
-  static PlainVec div(PlainVec a, PlainVec b) noexcept {
-    return each([&](int l) { return a.lane[l] / b.lane[l]; });
-  }
+  static PlainVec set1(Scalar x) noexcept { return {x - Lanes{}}; }
+  void store(Scalar* p) const noexcept { __builtin_memcpy(p, &lanes, sizeof(Lanes)); }
+  static PlainVec add(PlainVec a, PlainVec b) noexcept { return {a.lanes + b.lanes}; }
+  static PlainVec sub(PlainVec a, PlainVec b) noexcept { return {a.lanes - b.lanes}; }
+  static PlainVec mul(PlainVec a, PlainVec b) noexcept { return {a.lanes * b.lanes}; }
+  static PlainVec div(PlainVec a, PlainVec b) noexcept { return {a.lanes / b.lanes}; }
   static Scalar fma1(Scalar a, Scalar b, Scalar c) noexcept {
     if constexpr (sizeof(Scalar) == 4) {
       return __builtin_fmaf(a, b, c);
@@ -71,47 +64,41 @@ struct PlainVec {
   }
   // a b + c, rounded once.
   static PlainVec fma(PlainVec a, PlainVec b, PlainVec c) noexcept {
-    return each([&](int l) { return fma1(a.lane[l], b.lane[l], c.lane[l]); });
+    return each([&](int l) { return fma1(a.lanes[l], b.lanes[l], c.lanes[l]); });
   }
   // The second operand where either is NaN, as the x86 instructions do.
   static PlainVec min(PlainVec a, PlainVec b) noexcept {
-    return each([&](int l) { return a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l]; });
+    return {a.lanes < b.lanes ? a.lanes : b.lanes};
   }
   static PlainVec max(PlainVec a, PlainVec b) noexcept {
-    return each([&](int l) { return a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l]; });
+    return {a.lanes > b.lanes ? a.lanes : b.lanes};
   }
   // yes where a > 0, no elsewhere, NaN among it.
   static PlainVec where_positive(PlainVec a, PlainVec yes, PlainVec no) noexcept {
-    return each([&](int l) { return a.lane[l] > 0 ? yes.lane[l] : no.lane[l]; });
+    return {a.lanes > Lanes{} ? yes.lanes : no.lanes};
   }
   // yes where a number is below the bound, no elsewhere.
   static PlainVec where_below(const std::uint32_t* numbers, std::uint32_t bound, PlainVec yes,
                               PlainVec no) noexcept {
-    return each([&](int l) { return numbers[l] < bound ? yes.lane[l] : no.lane[l]; });
+    return each([&](int l) { return numbers[l] < bound ? yes.lanes[l] : no.lanes[l]; });
   }
   static PlainVec sqrt(PlainVec a) noexcept {
     return each([&](int l) {
       if constexpr (sizeof(Scalar) == 4) {
-        return __builtin_sqrtf(a.lane[l]);
+        return __builtin_sqrtf(a.lanes[l]);
       } else {
-        return __builtin_sqrt(a.lane[l]);
+        return __builtin_sqrt(a.lanes[l]);
       }
     });
   }
-  static PlainVec abs(PlainVec a) noexcept {
-    return each([&](int l) { return scalar(bits(a.lane[l]) & ~kSign); });
-  }
+  static PlainVec abs(PlainVec a) noexcept { return of_bits(bits(a) & ~kSign); }
   static PlainVec copysign(PlainVec magnitude, PlainVec sign) noexcept {
-    return each([&](int l) {
-      return scalar((bits(magnitude.lane[l]) & ~kSign) | (bits(sign.lane[l]) & kSign));
-    });
+    return of_bits((bits(magnitude) & ~kSign) | (bits(sign) & kSign));
   }
   // 2^n, n being held in the low mantissa bits of `shifted`.
   template <int kMantissa, int kBias>
   static PlainVec pow2(PlainVec shifted) noexcept {
-    return each([&](int l) {
-      return scalar((bits(shifted.lane[l]) << kMantissa) + (Bits{kBias} << kMantissa));
-    });
+    return of_bits((bits(shifted) << kMantissa) + (Bits{kBias} << kMantissa));
   }
   // a 2^n + c, rounded once.
   template <int kMantissa, int kBias>
