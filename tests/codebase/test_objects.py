@@ -56,6 +56,7 @@ def commands(build: Path) -> dict[str, list[str]]:
     return {
         Path(entry["file"]).relative_to(CPP).as_posix(): shlex.split(entry["command"])
         for entry in entries
+        if Path(entry["file"]).is_relative_to(CPP)  # not what CMake wrote
     }
 
 
