@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ import pytest
 from lstmcore import _core
 
 N_THREADS = (1, 2, 4, 7)
+
+
+def pytest_collection_finish() -> None:
+    """Keep Python's collector from walking through 15,000 tests again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(params=_core.isas_available())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -76,29 +77,37 @@ def test_gradient_is_finite_differences(cell: Cell, pooling: str) -> None:
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-8)
 
 
+def long_gradient(
+    spec: Spec, isa: str, n_threads: int = 1, **options: Any
+) -> tuple[float, np.ndarray[Any, Any]]:
+    """Loss and gradient of many long sequences as one batch."""
+    data, parameters = draw_data(spec, LONG * 2, np.float32), draw_parameters(spec, np.float32)
+    trainer, chosen = spec.trainer(np.float32, isa, **options), range(len(data.sequences))
+    return loss_and_gradient(
+        trainer, parameters, data, chosen, seed=SEED, epoch=EPOCH, n_threads=n_threads
+    )
+
+
+@cache
+def on_scalar(spec: Spec, tbptt_steps: int) -> tuple[float, np.ndarray[Any, Any]]:
+    """The same of one thread without vectors."""
+    return long_gradient(spec, "scalar", tbptt_steps=tbptt_steps)
+
+
 @EACH_CELL
 @pytest.mark.parametrize("pooling", ["last", "max"])
 def test_windows_over_time_change_no_mask(cell: Cell, pooling: str, isa: str) -> None:
     """Steps of masks count from the beginning of a sequence, whatever window they are in."""
     spec = Spec(hidden_sizes=(20, 33), pooling=pooling, dropout=0.3, cell=cell)
-    data, parameters = draw_data(spec, LONG * 2, np.float32), draw_parameters(spec, np.float32)
-
-    def run(isa: str, n_threads: int = 1, **options: Any) -> tuple[float, Any]:
-        trainer = spec.trainer(np.float32, isa, **options)
-        chosen = range(len(data.sequences))
-        return loss_and_gradient(
-            trainer, parameters, data, chosen, seed=SEED, epoch=EPOCH, n_threads=n_threads
-        )
-
-    loss, gradient = run("scalar")
-    truncated = run("scalar", tbptt_steps=40)
+    loss, gradient = on_scalar(spec, 0)
+    truncated = on_scalar(spec, 40)
     assert truncated[0] == loss
     for n_threads in (1, 3):
         for options in ({}, {"recompute": True}, {"tbptt_steps": 150}):
-            other = run(isa, n_threads, **options)
+            other = long_gradient(spec, isa, n_threads, **options)
             assert other[0] == loss
             np.testing.assert_array_equal(other[1], gradient)
-        other = run(isa, n_threads, tbptt_steps=40)
+        other = long_gradient(spec, isa, n_threads, tbptt_steps=40)
         assert other[0] == loss
         np.testing.assert_array_equal(other[1], truncated[1])
 

@@ -52,7 +52,7 @@ def test_the_same_bits_as_packed_rows(
     case: Case, n_threads: int, dtype: np.dtype[Any], turned: bool
 ) -> None:
     p = draw(case, dtype)
-    stack = stack_of(p, "scalar")
+    stack = stack_of(p)
     given = Given(p, turned=turned)
     y, h_n, c_n, cache = stack.forward(
         p.x, p.n_active, p.n_sequences, p.h0, p.c0, n_threads=n_threads, keep=True
@@ -136,7 +136,7 @@ def test_gradients_are_not_read_beyond_their_rows(
 
 def test_neither_gradient_needs_to_be_there(dtype: np.dtype[Any]) -> None:
     p = draw(CASES[2], dtype)
-    stack = stack_of(p, "scalar")
+    stack = stack_of(p)
     given = Given(p)
     cache = stack.forward(p.x, p.n_active, p.n_sequences, p.h0, p.c0, n_threads=2, keep=True)[3]
     *_, flat = stack.backward(cache, None, p.dh_n, p.dc_n, need_dx=False, n_threads=2)
