@@ -72,20 +72,20 @@ bool StandbyThread::offer(Task task, void* context) noexcept {
                                         std::memory_order_relaxed);
 }
 
-bool StandbyThread::finished(Clock::duration patience) noexcept {
+StandbyThread::Outcome StandbyThread::outcome(Clock::duration patience) noexcept {
   int state = state_.load(std::memory_order_acquire);
   if (state == kOffered &&
       state_.compare_exchange_strong(state, kFree, std::memory_order_acquire)) {
-    return false;
+    return Outcome::kNotBegun;
   }
-  if (state != kAtWork) return true;
+  if (state != kAtWork) return Outcome::kDone;
   const Clock::time_point end = Clock::now() + patience;
   for (;;) {
     for (int i = 0; i < 32; ++i) {
-      if (state_.load(std::memory_order_acquire) != kAtWork) return true;
+      if (state_.load(std::memory_order_acquire) != kAtWork) return Outcome::kDone;
       relax();
     }
-    if (Clock::now() >= end) return false;
+    if (Clock::now() >= end) return Outcome::kLate;
   }
 }
 

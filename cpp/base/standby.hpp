@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 
 namespace lstmcore {
 
@@ -32,9 +33,10 @@ class StandbyThread {
   }
   // Offers it task(context), which runs with denormals flushed, if it is free.
   bool offer(Task task, void* context) noexcept;
-  // Whether it has done what it was offered; if not, the caller has to. Waits, if it is at work,
-  // for at most `patience`.
-  bool finished(Clock::duration patience) noexcept;
+  // What has become of what it was offered. Waits, if it is at work, for at most `patience`. What
+  // it has not begun by now it never will: the caller has to.
+  enum class Outcome : std::uint8_t { kDone, kLate, kNotBegun };
+  Outcome outcome(Clock::duration patience) noexcept;
 
  private:
   friend class StandbyTeam;
