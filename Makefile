@@ -21,8 +21,10 @@ test: .venv/extra-test
 
 # Each word of SUITES is a run of that suite, or what is written here. Where a peer fails (status 1)
 # the others go on, and so does the next suite.
-SUITES = small stream fit cells ragged deepbench-infer deepbench-train avx2 phases memory
+SUITES = small large stream fit cells ragged deepbench-infer deepbench-train avx2 phases memory
 RUN_small = run small --threads $(sort 1 $(shell nproc)) $(BENCH_OPTIONS)
+# Training of such shapes is what deepbench-train measures.
+RUN_large = run large --modes infer $(BENCH_OPTIONS)
 RUN_avx2 = run small --modes infer train --isa avx2 $(BENCH_OPTIONS)
 # The longest: other peers would make an hour of it (BENCH_OPTIONS may name them).
 RUN_deepbench-train = run deepbench-train --peers lstmcore torch $(BENCH_OPTIONS)
