@@ -79,14 +79,14 @@ StandbyThread::Outcome StandbyThread::outcome(Clock::duration patience) noexcept
     return Outcome::kNotBegun;
   }
   if (state != kAtWork) return Outcome::kDone;
-  const Clock::time_point end = Clock::now() + patience;
-  for (;;) {
+  const Clock::time_point begin = Clock::now();
+  while (Clock::now() - begin < patience) {
     for (int i = 0; i < 32; ++i) {
       if (state_.load(std::memory_order_acquire) != kAtWork) return Outcome::kDone;
       relax();
     }
-    if (Clock::now() >= end) return Outcome::kLate;
   }
+  return Outcome::kLate;
 }
 
 void StandbyThread::rest() noexcept {
