@@ -111,7 +111,7 @@ void StackStep<Scalar>::run_layer(const RecurrentLayer<Scalar>& layer, Index n_s
     // What is late is done here too, block by block, until it is done there: where its processor
     // was taken away, that costs a share at most. The 99th percentile of a step of I = H = 256 is
     // 50 microseconds instead of 80 with all of the patience and none of this (2 cores of a Xeon,
-    // 2026-11); half of the patience, or a quarter, is as good.
+    // 2026-11); a quarter of the patience, or an eighth, is as good as half of it.
     for (Index b = n_blocks * i / n_shares;
          b < n_blocks * (i + 1) / n_shares && outcome != Outcome::kDone; ++b) {
       layer.step(own.batch, x, own.memory, b, b + 1, false);
