@@ -42,7 +42,8 @@ def ragged(seed: int, n_sequences: int, longest: int, n_empty: int = 0) -> tuple
 # Enough work for a library that leaves small batches to one thread to start seven: several million
 # multiply-adds forward. Many sequences; few; one; weights that make a step worth a second thread,
 # and that with two or more of them for several parts of a gradient; weights larger than a core's
-# cache; so large that products are done apart from the cell, by one or two threads.
+# cache, with few rows or with many; so large that products are done apart from the cell, by one or
+# two threads.
 WIDE_CASES = [
     Case("many-sequences-wide", 5, (33,), ragged(6, 210, 13, 5)),
     Case("equal-lengths-wide", 17, (64,), (3,) * 100),
@@ -50,6 +51,7 @@ WIDE_CASES = [
     Case("large-weights", 5, (200,), ragged(10, 5, 7)),
     Case("large-weights-several-parts", 40, (160,), ragged(14, 27, 6)),
     Case("weights-beyond-a-cache", 70, (450,), ragged(13, 3, 7)),
+    Case("weights-asked-for-ahead", 70, (300,), ragged(16, 27, 3)),
     Case("weights-multiplied-apart", 601, (520,), ragged(15, 14, 3)),
     Case("one-sequence-wide", 5, (128,), (60,)),
     Case("wide-input-and-more", 200, (24,), ragged(11, 50, 4)),

@@ -2,6 +2,7 @@
 #include "kernels/vec_avx2.hpp"
 #include "kernels/activations.inc"
 #include "kernels/activations_more.inc"
+#include "kernels/ahead.inc"
 #include "kernels/cell_masks.inc"
 #include "kernels/cell_rows.inc"
 #include "kernels/cell_sums.inc"
