@@ -127,10 +127,10 @@ void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
 template <class Scalar>
 bool GateGroup<Scalar>::multiplies_apart(const CellForward<Scalar>& step) const noexcept {
   // The cell reads a whole panel for one tile of rows and then again for the next; the product
-  // apart reads some columns of it for all of them and asks for those of the next panel meanwhile,
-  // but passes over the starts twice. On 2 cores of a Xeon (2026-11) inference is 14 to 34 % faster
-  // with one thread and 14 to 20 % with two at H 1024 to 2048 and N 8 to 64, and 2 to 10 % slower
-  // at H 512, where a thread's weights come to 4 MiB.
+  // apart reads some columns of it for all of them, but passes over the starts twice. On 2 cores of
+  // a Xeon (2026-11) inference is 10 to 19 % faster for it at H 1536 and 2048 and N 8 or 12, 4 to
+  // 13 % at H 1024 and 2048 and N 64, and 5 % slower at H 1024 and N 128. Products of the inputs,
+  // which have some hundred rows, are 2 to 12 % faster in the cell's tiles.
   constexpr Index kBytes = 4 << 20;
   constexpr Index kTwoTiles = 7;  // rows
   return shape_.n_gates == 4 && shape_.n_input() == 4 && shape_.n_hidden() == 4 &&
@@ -138,43 +138,36 @@ bool GateGroup<Scalar>::multiplies_apart(const CellForward<Scalar>& step) const 
 }
 
 template <class Scalar>
-void GateGroup<Scalar>::multiply(const CellForward<Scalar>& step, const Scalar* a, Index a_stride,
-                                 Index column, Index n_columns, const Scalar* bias) const noexcept {
+void GateGroup<Scalar>::multiply(CellForward<Scalar>& step) const noexcept {
   PanelGemm<Scalar> product{};
   product.rows = step.rows;
-  product.a = a;
-  product.a_row_stride = a_stride;
+  product.a = step.recurrent;
+  product.a_row_stride = step.recurrent_stride;
   product.a_block_stride = B;
-  product.n_k_blocks = ceil_div(n_columns, B);
+  product.n_k_blocks = ceil_div(recurrent_size_, B);
   product.k_block = B;
-  product.k_units = n_columns % B;
-  product.panels = forward_panels_.data() + step.block_begin * bias_part() + place(column);
+  product.k_units = recurrent_size_ % B;
+  product.panels = forward_panels_.data() + step.block_begin * bias_part() + hidden_part();
   product.panel_stride = bias_part();
   product.n_output_blocks = 4 * (step.block_end - step.block_begin);
-  product.bias = bias;
-  product.accumulate = bias == nullptr;
+  product.accumulate = true;
   product.c = step.start + step.block_begin * step.start_block_stride;
   product.c_row_stride = 4 * B;
   product.c_panel_stride = step.start_block_stride;
   kernels_->panel_gemm(product);
+  step.recurrent_size = 0;
 }
 
 template <class Scalar>
-void GateGroup<Scalar>::inputs(const CellForward<Scalar>& rows) const noexcept {
-  if (multiplies_apart(rows)) {
-    multiply(rows, rows.x, rows.x_stride, 0, input_size_, bias_.data() + rows.block_begin * 4 * B);
-  } else {
-    functions().inputs(rows);
-  }
+void GateGroup<Scalar>::inputs(CellForward<Scalar> rows) const noexcept {
+  rows.far = bytes_of(rows) > kBeyondOwnCache;
+  functions().inputs(rows);
 }
 
 template <class Scalar>
 void GateGroup<Scalar>::forward(CellForward<Scalar> step, bool descending) const noexcept {
   step.far = bytes_of(step) > kBeyondOwnCache;
-  if (step.x == nullptr && multiplies_apart(step)) {
-    multiply(step, step.recurrent, step.recurrent_stride, input_size_, recurrent_size_, nullptr);
-    step.recurrent_size = 0;
-  }
+  if (step.x == nullptr && multiplies_apart(step)) multiply(step);
   if (!descending) {
     functions().forward(step);
     return;

@@ -68,7 +68,7 @@ class GateGroup {
   // The weights of a step.
   void set_weights(CellForward<Scalar>& step) const noexcept;
   // b + x_t W_ih^T of many rows, to where a step starts.
-  void inputs(const CellForward<Scalar>& rows) const noexcept;
+  void inputs(CellForward<Scalar> rows) const noexcept;
   // A step, from the first hidden block to the last, or the other way round. Where weights are
   // larger than a cache, whoever turns at each step finds there what he has read last.
   void forward(CellForward<Scalar> step, bool descending) const noexcept;
@@ -105,16 +105,14 @@ class GateGroup {
  private:
   // Whether padding is half of the last block or more.
   bool half_block() const noexcept { return n_blocks_ * B - hidden_size_ >= B / 2; }
-  // Whether the products of a step that has a place to start from are done apart from the cell.
+  // Whether h_{t-1} W_hh^T of a step that has a place to start from is done apart from the cell.
   bool multiplies_apart(const CellForward<Scalar>& step) const noexcept;
   // Bytes of weights that a step reads.
   Index bytes_of(const CellForward<Scalar>& step) const noexcept {
     return bias_part() * (step.block_end - step.block_begin) * static_cast<Index>(sizeof(Scalar));
   }
-  // Some rows times the columns of all panels from `column` on, added to the starts of a step, or,
-  // with the bias, put there.
-  void multiply(const CellForward<Scalar>& step, const Scalar* a, Index a_stride, Index column,
-                Index n_columns, const Scalar* bias) const noexcept;
+  // Adds h_{t-1} W_hh^T to what the step starts from; nothing is left of that product.
+  void multiply(CellForward<Scalar>& step) const noexcept;
   // Where a column begins in a whole panel: first the inputs, then the hidden units, then the bias.
   Index place(Index column) const noexcept {
     const Index inputs = std::min(column, input_size_);
