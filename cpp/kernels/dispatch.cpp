@@ -1,5 +1,6 @@
 #include "kernels/dispatch.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -61,12 +62,13 @@ const Kernels& select_kernels(std::string_view name) {
   for (const Kernels* k : available_kernels()) {
     if (plain == k->name) return with_a_clock ? with_clock(*k) : *k;
   }
+  const std::vector<const Kernels*> all = compiled_kernels();
   const bool compiled =
-      names(compiled_kernels()).find("'" + std::string(plain) + "'") != std::string::npos;
-  throw std::invalid_argument(
-      source + " is '" + std::string(name) +
-      (compiled ? "', which this processor does not have" : "', which is unknown") +
-      "; expected one of " + names(available_kernels()));
+      std::any_of(all.begin(), all.end(), [&](const Kernels* k) { return plain == k->name; });
+  std::string message = source;
+  message.append(" is '").append(name);
+  message += compiled ? "', which this processor does not have" : "', which is unknown";
+  throw std::invalid_argument(message + "; expected one of " + names(available_kernels()));
 }
 
 }  // namespace lstmcore
