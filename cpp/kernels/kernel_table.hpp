@@ -76,6 +76,7 @@ struct CellBackward {
   Index block_begin, block_end;
   const Scalar* dy;  // (rows, dy_size), row stride dy_stride; gradient of h_t from above, or null
   Index dy_size, dy_stride;
+  const Scalar* dy_before;  // of the step before, which the next call has as dy; or null
   Scalar* dh;  // (rows, H padded), row stride h_stride; gradient of h_t from t + 1. Where the
                // cell carries h on: out, what reaches h_{t-1} past the weights
   Index h_stride;

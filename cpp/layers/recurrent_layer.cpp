@@ -194,6 +194,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   } else {
     const bool has_dy = dy.data != nullptr && !gathers(w);
     step.dy = has_dy ? dy.at(batch, t) + n_begin * dy.stride : nullptr;
+    step.dy_before = has_dy && t > 0 ? dy.at(batch, t - 1) + n_begin * dy.stride : nullptr;
     step.dy_size = hidden_size_;
     step.dy_stride = dy.stride;
     step.dh = w.dh.data() + n_begin * Hp;
