@@ -1,5 +1,5 @@
 # What one can ask for; everything that is made lands in .venv/ and build/.
-.PHONY: help demo test bench check format wheel develop sanitize clean
+.PHONY: help demo test bench check check-python check-cpp format wheel develop sanitize clean
 help:
 	@echo "make demo      train on a real data set and show what came out"
 	@echo "make test      build, install into .venv, run all tests (TESTS=tests/core picks some)"
@@ -47,9 +47,14 @@ bench: .venv/extra-bench
 # file that says the same after 12.
 ANALYZER_CONFIG = -analyzer-config max-nodes=50000
 check: .venv/extra-dev build/tidy/compile_commands.json
+	@$(MAKE) --jobs 2 --no-print-directory check-python check-cpp
+
+check-python:
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+check-cpp:
 	.venv/bin/clang-format --dry-run -Werror $(C_FILES)
 	cmake --build build/tidy -j 2 > build/tidy/report 2>&1 || { cat build/tidy/report; exit 1; }
 	.venv/bin/run-clang-tidy.py -quiet -j 2 -p build/tidy -clang-tidy-binary .venv/bin/clang-tidy \
@@ -69,7 +74,7 @@ wheel: .venv/extra-dev
 	.venv/bin/python .ci/check_wheel.py dist/*.whl
 
 develop: .venv/build-requires
-	$(INSTALL) -C build-dir=build/cmake -e .
+	$(INSTALL) $(BUILD) -e .
 	@touch .venv/installed
 
 # The sanitizers' runtime must be the first library of the process; libstdc++ comes with it so that
@@ -92,6 +97,8 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 PIP = .venv/bin/pip --disable-pip-version-check
 # Without isolation, and in one folder, so that only what changed is compiled again.
 INSTALL = $(PIP) install --quiet --no-build-isolation
+# The tests look at its objects too, and find the commands that made them there.
+BUILD = -C build-dir=build/cmake -C cmake.define.CMAKE_EXPORT_COMPILE_COMMANDS=ON
 SOURCES = $(shell find benchmarks cpp src lstmcore -type f -not -name '*.pyc') CMakeLists.txt
 C_FILES = $(shell find cpp src -name '*.?pp' -o -name '*.inc')
 # The tests, and the examples in the docstrings of the installed package.
@@ -115,7 +122,7 @@ SANITIZED = \
 	@touch $@
 
 .venv/installed: $(SOURCES) .venv/build-requires
-	$(INSTALL) -C build-dir=build/cmake .
+	$(INSTALL) $(BUILD) .
 	@touch $@
 
 .venv/extra-%: .venv/installed

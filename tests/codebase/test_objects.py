@@ -30,22 +30,38 @@ def output_of(*command: str | Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def configure(folder: Path) -> None:
+    """Make a folder in which the core can be built as it is for users."""
+    options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+    output_of("cmake", "-S", CPP, "-B", folder, *options)
+
+
 @pytest.fixture(scope="module")
-def build() -> Path:
-    """A folder in which the core was just built, as it is for users."""
+def tools() -> None:
+    """What it takes to build the core and to look at it."""
     for tool in ("cmake", "nm", "objdump"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
         pytest.skip("there is no C++ compiler")
-    # The folder is kept, so that the next run compiles what changed.
-    folder = ROOT / "build" / "objects"
+
+
+@pytest.fixture(scope="module")
+def build(tools: None) -> Path:
+    """A folder in which the core is built as it is for users.
+
+    The one of `make test` and `make develop` where there is one, else one of these tests, which is
+    kept; in both only what changed is compiled.
+    """
+    installed = ROOT / "build" / "cmake"
+    is_installed = (installed / "compile_commands.json").exists()
+    folder = installed if is_installed else ROOT / "build" / "objects"
     folder.mkdir(parents=True, exist_ok=True)
-    options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the tests run in several processes
-        output_of("cmake", "-S", CPP, "-B", folder, *options)
-        output_of("cmake", "--build", folder, "--parallel", "2")
+        if not is_installed:
+            configure(folder)
+        output_of("cmake", "--build", folder, "--target", "lstmcore_core", "--parallel", "2")
     return folder
 
 
@@ -84,6 +100,10 @@ def vector_instructions(binary: Path) -> list[str]:
 
 def source_of(isa: str) -> str:
     return f"kernels/kernels_{isa}.cpp"
+
+
+def test_the_core_is_configured_without_the_modules(tools: None, tmp_path: Path) -> None:
+    configure(tmp_path)
 
 
 def test_flags_of_an_instruction_set_reach_its_object_alone(
