@@ -17,7 +17,7 @@ demo: .venv/extra-demo build/data
 test: .venv/extra-test
 	@.venv/bin/python -c "import torch" 2>/dev/null || echo "torch is not installed in .venv:" \
 	  "the tests that compare with it are skipped (.venv/bin/pip install torch==2.13.0)"
-	.venv/bin/pytest -n 2 --doctest-modules $(TESTS)
+	$(ALONE) .venv/bin/pytest -n 2 --doctest-modules $(TESTS)
 
 # Each word of SUITES is a run of that suite, or what is written here. Where a peer fails (status 1)
 # the others go on, and so does the next suite.
@@ -85,7 +85,7 @@ sanitize: .venv/extra-test
 	$(INSTALL) --no-deps --target build/sanitize/site -C build-dir=build/sanitize/cmake \
 	  -C cmake.build-type=Debug -C cmake.define.LSTMCORE_SANITIZE=ON -C install.strip=false .
 	$(SANITIZED) .venv/bin/python -P -c "import lstmcore; assert 'sanitize' in lstmcore.__file__"
-	$(SANITIZED) .venv/bin/pytest -n 2 $(TESTS)
+	$(ALONE) $(SANITIZED) .venv/bin/pytest -n 2 $(TESTS)
 
 clean:
 	rm -rf .venv build dist .hypothesis
@@ -104,6 +104,8 @@ C_FILES = $(shell find cpp src -name '*.?pp' -o -name '*.inc')
 # The tests, and the examples in the docstrings of the installed package.
 TESTS = tests $(shell .venv/bin/python -P -c \
   "import os, lstmcore; print(os.path.dirname(lstmcore.__file__))")
+# NumPy's products in the tests, on one thread each: those of two workers wait for each other.
+ALONE = OPENBLAS_NUM_THREADS=1
 SANITIZED = \
   LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
   ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
