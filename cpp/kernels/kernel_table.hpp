@@ -39,6 +39,7 @@ struct CellForward {
   // alone
   const Scalar* recurrent;
   Index recurrent_stride;
+  bool from_zeros = false;  // all of it is zeros, and need not be multiplied
   const Scalar* panels;  // [block] of [I][gates of the input][B], [recurrent_size][gates of h][B]
   bool far = false;      // whether they lie beyond the core's own cache, and have to be asked for
   const Scalar* bias;    // [block][G][B]

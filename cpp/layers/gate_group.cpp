@@ -167,7 +167,7 @@ void GateGroup<Scalar>::inputs(CellForward<Scalar> rows) const noexcept {
 template <class Scalar>
 void GateGroup<Scalar>::forward(CellForward<Scalar> step, bool descending) const noexcept {
   step.far = bytes_of(step) > kBeyondOwnCache;
-  if (step.x == nullptr && multiplies_apart(step)) multiply(step);
+  if (step.x == nullptr && !step.from_zeros && multiplies_apart(step)) multiply(step);
   if (!descending) {
     functions().forward(step);
     return;
@@ -238,16 +238,16 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
     product.k_begin = std::max(range.begin - offset, Index{0});
     product.k_end = std::min(range.end - offset, n_columns);
     if (product.k_begin >= product.k_end) return;
-    product.rows = rows;
-    product.a = a.data;
+    product.rows = rows - a.n_zero;
+    product.a = a.rows == nullptr ? a.data + a.n_zero * a.stride : a.data;
     product.a_row_stride = a.stride;
-    product.a_rows = a.rows;
+    product.a_rows = a.rows == nullptr ? nullptr : a.rows + a.n_zero;
     product.n_panels = range.block_end - range.block_begin;
     if (half_block()) product.half_panel = n_blocks_ - 1 - range.block_begin;
     product.b_row_stride = shape_.n_gates * B;
     product.b_panel_stride = n_rows * product.b_row_stride;
     product.b = w.gates.data() + range.block_begin * product.b_panel_stride +
-                row * product.b_row_stride + gate * B;
+                (row + a.n_zero) * product.b_row_stride + gate * B;
     product.n_blocks = n_gates;
     product.c = panels.data + place(offset + product.k_begin) - place(panels.first_column);
     product.c_panel_stride = panels.stride;

@@ -24,12 +24,14 @@ struct GroupWorkspace {
   AlignedBuffer<Scalar> starts;  // [Hb][rows][G][B] of forward_together in inference
 };
 
-// A matrix that the weight gradients multiply: row r of it, or rows[r].
+// A matrix that the weight gradients multiply: row r of it, or rows[r]. Its first n_zero rows are
+// known to be zeros.
 template <class Scalar>
 struct GatheredRows {
   const Scalar* data;
   Index stride;
   const Index* rows;
+  Index n_zero = 0;
 };
 
 // Some of the gradients: blocks of hidden units, and columns of their panels.

@@ -43,6 +43,7 @@ struct LayerWorkspace {
   std::vector<GroupWorkspace<Scalar>> groups;
   NormWorkspace<Scalar> norm;
   bool keeps_history = false;  // whether there is what BPTT needs
+  bool from_zeros = false;     // whether h_0 is known to be zeros
 
   // c as the cells made it, before zoneout.
   const Scalar* made_c(const CellSpec& cell) const noexcept {

@@ -31,6 +31,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
   } else {
     step.recurrent = drops_hidden(w) ? w.masked.data() + of_batch * Pp : w.h.data() + previous * Pp;
   }
+  step.from_zeros = t == 0 && w.from_zeros;
   if (!last) step.h_prev = step.recurrent;  // what the reset gate acts on
   step.recurrent_stride = Pp;
   step.h = !last         ? w.reset.data() + row * Hp

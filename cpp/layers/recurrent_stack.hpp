@@ -65,7 +65,8 @@ class RecurrentStack {
   void reserve_panels();
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
-  void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
+  // from_zeros: the initial states will be zeros, and what they multiply is left out.
+  void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep, bool from_zeros,
                const Dropout& dropout) const;
   void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch) const;
   void reserve_sums(StackGradients<Scalar>& sums, int n_threads) const;

@@ -94,7 +94,7 @@ void Network<Scalar>::reserve_part(const NetworkPart<Scalar>& part, bool keep,
                                    const Dropout& dropout, const BpttOptions& bptt,
                                    PartMemory<Scalar>& m) const {
   const auto reserve = [&](const PackedBatch& batch) {
-    stack_.reserve(m.stack, batch, keep, dropout);
+    stack_.reserve(m.stack, batch, keep, true, dropout);
     if (attention_) attention_->reserve_rows(m.attention, batch.n_rows());
     if (embeddings_.any()) {
       m.inputs.reserve(checked_product(batch.n_rows(), embeddings_.output_size()));
@@ -143,7 +143,9 @@ void Network<Scalar>::forward_window(const Scalar* x, const Dropout& dropout,
                         m.inputs.data() + begin * embeddings_.output_size());
     });
   }
-  stack_.reserve(m.stack, window.batch, keep, dropout);  // there is room: only the layout changes
+  // There is room: only the layout changes. Whatever begins in a later window is one of others.
+  const bool from_zeros = &window == &part.windows.front();
+  stack_.reserve(m.stack, window.batch, keep, from_zeros, dropout);
   const auto start = [&](Index n_begin, Index n_end) {
     stack_.set_initial_states(m.stack, window.batch, before, N, n_begin, n_end);
   };
