@@ -4,11 +4,12 @@ The core's kernels are run with a clock around each (``isa`` ending in ``+clock`
 does for two phases is told apart by leaving one of them out:
 
 - *dx* is what the clock shows less of when the gradient of x isn't asked for;
-- *x product*, *recurrent product* and *gates* are one fused kernel forward. Its time is a straight
-  line in the columns it multiplies, I + H: measured with twice the inputs as well, the slope is
-  what a column costs, and what is left at no column is the gates (and the stores of what BPTT
-  needs). Where the core multiplies x beforehand, that product has a clock of its own, and the
-  recurrent product and the gates stay together.
+- *x product*, *recurrent product* and *gates* are one fused kernel forward. Its time is taken for a
+  straight line in the columns it multiplies, I + H. The other point of it is a first step from
+  zeros with a single input, where it multiplies one column: what is left at none is the gates and
+  the stores of what BPTT needs, into near caches. As far as gates are done beside products in
+  truth, these come out too fast. Where the core multiplies x beforehand, that product has a clock
+  of its own, and the recurrent product and the gates stay together.
 - *dh*, *gate gradients* and *dW* are kernels of their own; *other* is what is in no kernel:
   clearing and reserving memory, copies, the binding.
 
@@ -31,6 +32,7 @@ from .shapes import Shape
 
 PHASES = ("x product", "recurrent product", "gates", "gate gradients", "dh", "dx", "dW", "other")
 PRODUCTS = {"x product", "recurrent product", "dh", "dx", "dW"}
+STEPS = 15  # of a single input, in a row: the caches are warm for most of them
 Times = dict[str, float]
 
 
@@ -68,15 +70,14 @@ def measure_phases(
 
 
 def product_flops(shape: Shape) -> dict[str, int]:
-    """Operations of each phase that is a matrix product."""
+    """Operations of each phase that is a matrix product, but for those with the initial zeros."""
     inputs, hidden = (8 * shape.H * k * shape.rows for k in (shape.I, shape.H))
-    both = {"x product": inputs, "recurrent product": hidden}
-    return {**both, "dh": hidden, "dx": inputs, "dW": inputs + hidden}
+    recurrent = 8 * shape.H**2 * (shape.rows - shape.N)
+    both = {"x product": inputs, "recurrent product": recurrent}
+    return {**both, "dh": hidden, "dx": inputs, "dW": inputs + recurrent}
 
 
-def split_phases(
-    shape: Shape, train: Times, without_dx: Times, other: tuple[int, Times] | None
-) -> tuple[Times, bool]:
+def split_phases(shape: Shape, train: Times, without_dx: Times, step: float) -> tuple[Times, bool]:
     """Seconds by phase, from what the clocks of some calls showed.
 
     Parameters
@@ -86,9 +87,8 @@ def split_phases(
     train, without_dx : dict
         Seconds of ``"forward/KERNEL"``, ``"backward/KERNEL"`` and ``"total"``, with and without the
         gradient of x.
-    other : tuple of (int, dict) or None
-        The number of inputs of another measurement, and what the clocks showed there; None where
-        there is none in which the fused kernel does the same.
+    step : float
+        Seconds of the fused kernel for one step of all N sequences that multiplies one column.
 
     Returns
     -------
@@ -100,13 +100,13 @@ def split_phases(
     cell, beforehand = train["forward/cell_forward"], train["forward/panel_gemm"]
     dx = train["backward/panel_gemm"] - without_dx["backward/panel_gemm"]
     seconds = {"x product": beforehand, "recurrent product": cell, "gates": 0.0}
-    split = beforehand == 0.0 and other is not None
-    if split and other is not None:
-        inputs, clocks = other
-        column = (clocks["forward/cell_forward"] - cell) / (inputs - shape.I)
-        seconds["x product"] = column * shape.I
-        seconds["recurrent product"] = column * shape.H
-        seconds["gates"] = cell - column * (shape.I + shape.H)
+    split = beforehand == 0.0
+    if split:
+        steps = shape.rows / shape.N  # of a sequence; the first multiplies x alone
+        columns = {"x product": shape.I * steps, "recurrent product": shape.H * (steps - 1)}
+        column = (cell - steps * step) / (sum(columns.values()) - steps)
+        seconds |= {name: column * n for name, n in columns.items()}
+        seconds["gates"] = cell - column * sum(columns.values())
     seconds["gate gradients"] = train["backward/cell_backward"]
     seconds["dh"] = train["backward/panel_gemm"] - dx
     seconds["dx"] = dx
@@ -117,28 +117,20 @@ def split_phases(
 
 def _phases_of(shape: Shape, isa: str, repeats: int) -> dict[str, Any]:
     calls = {"train": _Calls(shape, isa), "without_dx": _Calls(shape, isa, need_dx=False)}
-    other = None
-    for inputs in (2 * shape.I + shape.H, 1):
-        # the fused kernel has to do the same there: not with x multiplied beforehand
-        candidate = _Calls(replace(shape, I=inputs), isa)
-        if abs(inputs - shape.I) >= 8 and candidate()["forward/panel_gemm"] == 0.0:
-            calls["other"], other = candidate, inputs
-            break
+    one_step = _Calls(replace(shape, T=1, I=1, shortest=None), isa, need_dx=False)
     samples: dict[str, list[Times]] = {name: [] for name in calls}
-    packing = []
+    packing, steps = [], []
     for _ in range(repeats):  # A B C A B C: a disturbance hits all alike
         for name, call in calls.items():
             samples[name].append(call())
+        steps += [one_step()["forward/cell_forward"] for _ in range(STEPS)]
         packing.append(calls["train"].pack())
     clocks = {
         name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
         for name, rows in samples.items()
     }
     seconds, split = split_phases(
-        shape,
-        clocks["train"],
-        clocks["without_dx"],
-        None if other is None else (other, clocks["other"]),
+        shape, clocks["train"], clocks["without_dx"], statistics.median(steps)
     )
     return {
         "shape": shape.name,

@@ -141,22 +141,22 @@ def test_runs_without_anything_in_common_are_refused() -> None:
 def test_phases_of_a_kernel_that_is_a_straight_line() -> None:
     size = shape("small", "ts-small")
 
-    def clocks(inputs: int, dx: float) -> dict[str, float]:
-        found = {"forward/cell_forward": 5.0 + 0.1 * (inputs + size.H), "forward/panel_gemm": 0.0}
+    def clocks(beforehand: float, dx: float) -> dict[str, float]:
+        cell = 5.0 + 0.1 * (size.I * size.T + size.H * (size.T - 1))
+        found = {"forward/cell_forward": cell, "forward/panel_gemm": beforehand}
         found |= {"backward/cell_backward": 2.0, "backward/panel_gemm": 3.0 + dx}
         found |= {"backward/outer_accumulate": 4.0, "backward/transpose": 0.5}
         return {**found, "total": 1.0 + sum(found.values())}
 
-    seconds, split = phases.split_phases(
-        size, clocks(size.I, 1.5), clocks(size.I, 0.0), (100, clocks(100, 1.5))
-    )
+    step = 5.0 / size.T + 0.1  # gates, and one column
+    seconds, split = phases.split_phases(size, clocks(0.0, 1.5), clocks(0.0, 0.0), step)
     assert split
-    expected = [0.1 * size.I, 0.1 * size.H, 5.0, 2.0, 3.0, 1.5, 4.5, 1.0]
+    expected = [0.1 * size.I * size.T, 0.1 * size.H * (size.T - 1), 5.0, 2.0, 3.0, 1.5, 4.5, 1.0]
     assert [seconds[name] for name in phases.PHASES] == pytest.approx(expected)
-    seconds, split = phases.split_phases(size, clocks(size.I, 1.5), clocks(size.I, 0.0), None)
+    seconds, split = phases.split_phases(size, clocks(0.7, 1.5), clocks(0.7, 0.0), step)
     assert not split
-    assert seconds["gates"] == 0.0
-    assert sum(seconds.values()) == pytest.approx(clocks(size.I, 1.5)["total"])
+    assert (seconds["x product"], seconds["gates"]) == (0.7, 0.0)
+    assert sum(seconds.values()) == pytest.approx(clocks(0.7, 1.5)["total"])
 
 
 def test_phases_are_measured() -> None:
