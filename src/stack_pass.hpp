@@ -34,8 +34,8 @@ const Scalar* state_at(const StatePointers<Scalar>& states, Index l, Index first
   return states.empty() ? nullptr : states[static_cast<std::size_t>(l)] + first * width;
 }
 
-// Cuts the batch of `memory` into parts and gets their memory, where the initial states may be
-// zeros; returns the threads worth their start.
+// Cuts the batch of `memory` into parts and gets their memory; returns the threads worth their
+// start. from_zeros: the initial states will be zeros.
 template <class Scalar>
 int reserve_forward(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& memory, bool keep,
                     bool from_zeros, const Dropout& masks, int n_threads) {

@@ -143,7 +143,8 @@ void Network<Scalar>::forward_window(const Scalar* x, const Dropout& dropout,
                         m.inputs.data() + begin * embeddings_.output_size());
     });
   }
-  // There is room: only the layout changes. Whatever begins in a later window is one of others.
+  // There is room: only the layout changes. In the first window all sequences begin, in the others
+  // some of them go on.
   const bool from_zeros = &window == &part.windows.front();
   stack_.reserve(m.stack, window.batch, keep, from_zeros, dropout);
   const auto start = [&](Index n_begin, Index n_end) {
