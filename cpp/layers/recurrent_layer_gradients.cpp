@@ -46,10 +46,10 @@ void RecurrentLayer<Scalar>::accumulate_range(const PackedBatch& batch, Steps st
                                       x.stride, x_rows};
     const bool contiguous = previous == nullptr || drops_hidden(w);
     const Scalar* recurrent = drops_hidden(w) ? w.masked.data() : w.h.data();
-    const Index n_first = w.from_zeros ? std::clamp(batch.row_end(0) - row, Index{0}, rows) : 0;
+    const Index n_zero = w.from_zeros ? std::clamp(batch.row_end(0) - row, Index{0}, rows) : 0;
     const GatheredRows<Scalar> hidden{contiguous ? recurrent + row * Pp : recurrent, Pp,
-                                      contiguous ? nullptr : previous, n_first};
-    const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr, n_first};
+                                      contiguous ? nullptr : previous, n_zero};
+    const GatheredRows<Scalar> reset{w.reset.data() + row * Hp, Hp, nullptr, n_zero};
     for (std::size_t group = 0; group < groups_.size(); ++group) {
       groups_[group].accumulate_gradients(w.groups[group], batch.n_rows(), row, rows, inputs,
                                           multiplies_reset(group) ? reset : hidden, range,

@@ -94,7 +94,8 @@ void Network<Scalar>::reserve_part(const NetworkPart<Scalar>& part, bool keep,
                                    const Dropout& dropout, const BpttOptions& bptt,
                                    PartMemory<Scalar>& m) const {
   const auto reserve = [&](const PackedBatch& batch) {
-    stack_.reserve(m.stack, batch, keep, true, dropout);
+    constexpr bool kFromZeros = true;  // of windows, each forward pass says it again
+    stack_.reserve(m.stack, batch, keep, kFromZeros, dropout);
     if (attention_) attention_->reserve_rows(m.attention, batch.n_rows());
     if (embeddings_.any()) {
       m.inputs.reserve(checked_product(batch.n_rows(), embeddings_.output_size()));
