@@ -97,8 +97,10 @@ void RecurrentLayer<Scalar>::step(const PackedBatch& batch, const Scalar* x,
 template <class Scalar>
 Index RecurrentLayer<Scalar>::blocks_worth_a_thread(Index multiply_adds) noexcept {
   // A task that is shared costs about half a microsecond (Zen 4, 2026-11), in which one thread does
-  // some 25,000 multiply-adds with weights from the second cache.
-  constexpr Index kMultiplyAdds = 65536;
+  // some 25,000 multiply-adds with weights from the second cache. One sequence of 128 units is 1.45
+  // times as fast with two threads as with one, of 112 units 1.2 times (Zen 5, 2026-11); where both
+  // threads get but one core's time, .74 and .7 times.
+  constexpr Index kMultiplyAdds = 32768;
   return ceil_div(kMultiplyAdds, std::max(multiply_adds, Index{1}));
 }
 
