@@ -65,17 +65,26 @@ def reading_ns(record: Record, bandwidth: Sequence[Record]) -> float:
         What ``measure_bandwidth`` returned for as many threads.
     """
     size, mode = Shape(**record["size"]), record["mode"]
-    inputs = 4 * size.variant.input_multiply_adds(size.I, size.H)
-    recurrent = 4 * size.variant.multiply_adds(size.I, size.H) - inputs
     if mode == "fit":
         return 0.0
     if mode == "step-cold":
         bandwidth = [row for row in bandwidth if row["level"] == "memory"]
-        return stream_ns(inputs + recurrent, record["threads"], bandwidth)
-    if mode == "step":
-        return stream_ns(inputs + recurrent, record["threads"], bandwidth)
+    if mode in ("step", "step-cold"):
+        return stream_ns(weight_bytes(size), record["threads"], bandwidth)
+    recurrent = weight_bytes(size) - 4 * size.variant.input_multiply_adds(size.I, size.H)
     passes = 1 if mode == "infer" else 2
     return passes * size.T * stream_ns(recurrent, record["threads"], bandwidth)
+
+
+def weight_bytes(shape: Shape) -> int:
+    """Bytes of the weights of a layer, float32.
+
+    Examples
+    --------
+    >>> weight_bytes(Shape("any", T=5, N=1, I=3, H=2, why=""))
+    160
+    """
+    return 4 * shape.variant.multiply_adds(shape.I, shape.H)
 
 
 def stream_ns(n_bytes: float, threads: int, bandwidth: Sequence[Record]) -> float:

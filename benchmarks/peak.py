@@ -1,4 +1,4 @@
-"""The machine's ceiling in fused multiply-adds, taken in turns with the peers."""
+"""The machine's ceilings in multiply-adds and in reading, taken in turns with the peers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ n = 1536
 a, b = np.random.default_rng(0).random((2, n, n), dtype=np.float32)
 c = a @ b
 for line in sys.stdin:
-    best, end = 0.0, time.perf_counter() + float(line.split()[0])
+    best, end = 0.0, time.perf_counter() + float(line.split()[1])
     while not best or time.perf_counter() < end:
         start = time.perf_counter()
         np.matmul(a, b, out=c)
@@ -77,7 +77,7 @@ def described(isa: str = "") -> str:
 
 
 class Peak:
-    """A running program that measures the ceiling.
+    """A running program that measures the ceilings.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Peak:
 
     def __init__(self, threads: int, isa: str = "") -> None:
         binary, _ = build(isa)
-        self.knows_bandwidth = binary is not None
+        self.reads = binary is not None
         limits = {**dict.fromkeys(_BLAS_THREADS, str(threads)), **_CORE_TYPES[isa]}
         self._process = subprocess.Popen(
             [str(binary), str(threads)] if binary else [sys.executable, "-P", "-c", _PRODUCT],
@@ -100,16 +100,31 @@ class Peak:
             bufsize=1,
         )
 
-    def measure(self, seconds: float, stream_bytes: int = 0) -> float:
-        """GFLOP/s over about ``seconds``, or GB/s of reading arrays of some bytes a thread."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{seconds} {stream_bytes}\n")
-        return float(self._process.stdout.readline())
+    def measure(self, seconds: float) -> float:
+        """GFLOP/s of all threads together, over about ``seconds``."""
+        return float(self._ask(f"multiply {seconds}"))
+
+    def stream(self, seconds: float, n_bytes: int) -> float:
+        """GB/s at which the threads together read arrays of some bytes, each its own."""
+        return float(self._ask(f"stream {seconds} {n_bytes}"))
+
+    def step_times(self, seconds: float, n_bytes: int) -> list[int]:
+        """Nanoseconds of each time that some bytes were read once.
+
+        Each thread reads its part when it is called to, and the last one counts: the least that a
+        step of one sequence does with its weights.
+        """
+        return [int(ns) for ns in self._ask(f"step {seconds} {n_bytes}").split()]
 
     def close(self) -> None:
         """End the program."""
         self._process.communicate()
+
+    def _ask(self, order: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(order + "\n")
+        return self._process.stdout.readline()
 
 
 def levels(caches: dict[str, str], threads: int) -> dict[str, int]:
@@ -149,13 +164,13 @@ def measure_bandwidth(sizes: dict[str, int], threads: int) -> list[dict[str, Any
     """GB/s of reading at each level, all threads together; nothing without a compiler."""
     program = Peak(threads)
     try:
-        if not program.knows_bandwidth:
+        if not program.reads:
             return []
         return [
             {
                 "level": level,
                 "bytes": size,
-                "gbps": max(program.measure(0.04, size) for _ in range(3)),
+                "gbps": max(program.stream(0.04, size) for _ in range(3)),
             }
             for level, size in sizes.items()
         ]

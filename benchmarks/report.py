@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from .bounds import CEILING, bandwidth_of, best_bandwidth, ceilings, reading_ns
+from .bounds import CEILING, best_bandwidth, ceilings
 from .client import UNLIMITED
 from .memory import memory_table
 from .phase_table import phase_table
@@ -16,6 +15,7 @@ from .results import Group, Record, by_shape, group
 from .scaling import scaling_table
 from .shapes import MODES, SUITES
 from .statistics import geometric_mean
+from .step_remarks import step_remarks
 from .tables import factor, share_of_peak, sizes, speed, table, threads_text, unit_of
 
 RAGGED_GOAL = 0.9  # of the speed of equal lengths, per real row
@@ -46,7 +46,7 @@ def report(result: dict[str, Any], subject: str = "lstmcore", details: bool = Fa
         alone = groups.get((suite, mode, 1, isa), [])
         parts.append(_section(key, records, bounds, subject, alone))
         if mode == "step":
-            parts.append(_steps(records, result["runs"], subject))
+            parts.append(step_remarks(records, result["runs"], subject))
         if suite == "scaling":
             parts.append(scaling_table(records))
         parts += [_details(records)] if details else []
@@ -188,40 +188,6 @@ def _section(
         goals = [goal for goal in SUITES[suite].goals if goal.mode == mode]
         remarks += [verdict(goal, [*records, *bounds], subject) for goal in goals]
     return "\n".join(lines + [line for text in remarks if text for line in ("", text)])
-
-
-def _steps(records: Sequence[Record], runs: Sequence[dict[str, Any]], subject: str) -> str:
-    """How near a step comes to reading its weights once, and how steady it is."""
-    steps = [record for record in records if record["peer"] == subject and "ns" in record]
-    shares = [reading_ns(r, bandwidth_of(r, runs)) / median(r) for r in steps]
-    read = [
-        f"{record['shape']} {100 * share:.0f} %"
-        for record, share in zip(steps, shares, strict=True)
-        if not math.isnan(share)
-    ]
-    tails = f"p99 over median ({subject}): {_listed(steps, _tail)} (goal: at most 1.5×)."
-    within = _listed(steps, lambda r: statistics.median(r["ns"].get("tails", [math.nan])))
-    if within:
-        tails += f" Within a turn, in the middle of them: {within}."
-    computing = _listed(steps, lambda r: _tail(r, "computing"))
-    if computing:
-        what = "As long a computation of one thread that waits for nothing has, over the same turns"
-        tails += f" {what}, {computing}."
-    if not read:
-        return tails
-    what = "Speed against reading the weights once, on all threads, from the caches that hold them"
-    return f"{what}: {', '.join(read)} (goal: 80 % for H ≥ 256).\n\n{tails}"
-
-
-def _tail(record: Record, what: str = "ns") -> float:
-    times = record.get(what)
-    return math.nan if times is None else float(times["p99"] / times["median"])
-
-
-def _listed(records: Sequence[Record], ratio: Callable[[Record], float]) -> str:
-    """The ratios of those that have one."""
-    found = [(record["shape"], ratio(record)) for record in records]
-    return ", ".join(f"{shape} {factor(value)}" for shape, value in found if not math.isnan(value))
 
 
 def _checked(records: Sequence[Record]) -> str:

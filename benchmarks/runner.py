@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import machine, peak
+from .bounds import weight_bytes
 from .client import Client, PeerFailedError, PeerMissingError, PeerUnsupportedError
 from .fitting import make_task
 from .oracle import Reference, WrongResultError, judge, write_reference
@@ -51,6 +52,25 @@ class Settings:
     budget: float = 60.0
     isa: str = ""
     pythons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Beside:
+    """What was measured in the turns beside the peers.
+
+    Attributes
+    ----------
+    peaks : list of float
+        GFLOP/s of the machine.
+    computing : dict
+        Of each peer, nanoseconds of computations as long as its steps, by turn.
+    reading : list of list of int
+        Nanoseconds to read the weights of a step, by turn.
+    """
+
+    peaks: list[float] = field(default_factory=list)
+    computing: dict[str, list[list[int]]] = field(default_factory=dict)
+    reading: list[list[int]] = field(default_factory=list)
 
 
 class Runner:
@@ -172,19 +192,19 @@ class Runner:
             else:
                 ready[client.peer] = client, checked
         rounds = n_rounds([checked["seconds"] for _, checked in ready.values()], self.settings)
-        times, computed, peaks = self._take_turns(
-            {k: v[0] for k, v in ready.items()}, ceiling, rounds, base
-        )
+        times, beside = self._take_turns({k: v[0] for k, v in ready.items()}, ceiling, rounds, base)
         for name, client_times in times.items():
             checked = ready[name][1]
-            record = {**base, "peer": name, "peak_gflops": max(peaks, default=None)}
+            record = {**base, "peer": name, "peak_gflops": max(beside.peaks, default=None)}
             if reference is not None:
                 record["checked"] = reference.describe()
             kept = checked.keys() & {"errors", "loss", "constant_loss", "runtimes", "path"}
             record |= {key: checked[key] for key in sorted(kept)}
             record["ns"] = summarise(client_times)
-            if name in computed:
-                record["computing"] = summarise(computed[name])
+            if name in beside.computing:
+                record["computing"] = summarise(beside.computing[name])
+            if beside.reading:
+                record["reading"] = summarise(beside.reading)
             record["gflops"] = base["flops"] / record["ns"]["median"]
             self.records.append(record)
         medians = [f"{name} {summarise(v)['median'] / 1e6:.4g}" for name, v in times.items()]
@@ -192,18 +212,20 @@ class Runner:
 
     def _take_turns(
         self, clients: dict[str, Client], ceiling: peak.Peak, rounds: int, base: dict[str, Any]
-    ) -> tuple[dict[str, list[list[int]]], dict[str, list[list[int]]], list[float]]:
-        """A B A B: a turn for the peak and each peer in every round, starting at another peer.
+    ) -> tuple[dict[str, list[list[int]]], _Beside]:
+        """A B A B: a turn for the machine and each peer in every round, starting at another peer.
 
-        Times of the peers; of computations beside single steps, in the same turns; peaks.
+        Times of the peers, and what was measured beside them.
         """
         times: dict[str, list[list[int]]] = {name: [] for name in clients}
-        computed: dict[str, list[list[int]]] = {}
-        peaks: list[float] = []
+        beside = _Beside()
         names = list(clients)
         for turn in range(rounds if names else 0):
             time.sleep(SETTLE_SECONDS)
-            peaks.append(ceiling.measure(min(0.1, self.settings.seconds)))
+            beside.peaks.append(ceiling.measure(min(0.1, self.settings.seconds)))
+            if base["mode"] == "step" and ceiling.reads:
+                weights = weight_bytes(Shape(**base["size"]))
+                beside.reading.append(ceiling.step_times(self.settings.seconds, weights))
             first = turn % len(names)
             for name in names[first:] + names[:first]:
                 if name not in times:
@@ -216,14 +238,14 @@ class Runner:
                             "nanoseconds": statistics.median(took),
                             "seconds": self.settings.seconds,
                         }
-                        beside = clients[name].ask("compute", **asked)["ns"]
-                        computed.setdefault(name, []).append(beside)
+                        computing = clients[name].ask("compute", **asked)["ns"]
+                        beside.computing.setdefault(name, []).append(computing)
                 except PeerFailedError as error:
                     del times[name]
                     self.records.append({**base, "peer": name, "failed": f"while timed: {error}"})
                     continue
                 times[name].append(took)
-        return times, computed, peaks
+        return times, beside
 
 
 def n_rounds(call_seconds: Sequence[float], settings: Settings) -> int:

@@ -66,6 +66,17 @@ def factor(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.2f}×"
 
 
+def percent(value: float) -> str:
+    """A share as people write it.
+
+    Examples
+    --------
+    >>> percent(0.456)
+    '46 %'
+    """
+    return f"{100 * value:.0f} %"
+
+
 def share_of_peak(record: Record | None) -> str:
     """Percent of the peak measured in the same run."""
     if record is None or "ns" not in record or not record.get("peak_gflops"):

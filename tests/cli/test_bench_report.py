@@ -92,13 +92,19 @@ def test_steps_are_held_to_the_caches_and_to_their_tail() -> None:
     assert "waits for nothing" not in text
     text = report.report(result({**row, "computing": {"p99": 5.0, "median": 4.0}}))
     assert "that waits for nothing has, over the same turns, stream-64 1.25×." in text
+    assert "Reading" not in text
+    text = report.report(result({**row, "reading": {"p99": 7.0e5, "median": 5.0e5}}))
+    assert "all threads waiting for the last, has stream-64 1.40×." in text
     row["ns"]["tails"] = [1.0, 3.0, 1.5]
     assert "Within a turn, in the middle of them: stream-64 1.50×." in report.report(result(row))
     assert "Speed against reading the weights" not in text  # they don't fit into this L1
     row["threads"], run = 2, result(row)
     run["runs"][0]["bandwidth"]["2"] = [{"level": "L2", "bytes": 1 << 20, "gbps": 1.0}]
     weights = 4 * 4 * 64 * 96
-    assert f"stream-64 {100 * weights / 1e6:.0f} %" in report.report(run)
+    share = f"stream-64 {100 * weights / 1e6:.0f} %"
+    assert f"{share} (goal: 80 % for H ≥ 256).\n" in report.report(run)
+    run["records"][0]["reading"] = {"p99": 7.0e5, "median": 5.0e5}  # half a step's time
+    assert "only reads as many bytes: stream-64 50 %." in report.report(run)
 
 
 def test_what_the_machine_allows_stands_beside_the_goals() -> None:
