@@ -134,6 +134,7 @@ struct OuterAccumulate {
   Index a_row_stride;
   const Index* a_rows;  // where row r stands in A, or null when there
   Index k_begin, k_end;
+  Index ones = -1;  // the last k, where it is a column of ones that A does not have
   Index n_panels;
   const Scalar* b;
   Index b_row_stride;

@@ -92,31 +92,21 @@ template <class Scalar>
 void Dense<Scalar>::add_gradient_columns(const Scalar* features, const Scalar* dscores, Index rows,
                                          Scalar* gradient_panels, Index begin,
                                          Index end) const noexcept {
-  static constexpr Scalar kOne[1] = {1};
-  const Index columns = n_features_ + 1;
-  for (Index first = 0; first < n_output_blocks_; first += 4) {
+  const Index columns = n_features_ + 1;  // the last is the bias
+  for (Index first = 0; first < n_output_blocks_ && begin < end; first += 4) {
     OuterAccumulate<Scalar> product{};
     product.rows = rows;
-    product.b = dscores + first * B;
-    product.b_row_stride = padded_outputs();
-    product.n_panels = 1;
-    product.n_blocks = std::min<Index>(4, n_output_blocks_ - first);
-    Scalar* panel = gradient_panels + first * B * columns;
-    const Index width = product.n_blocks * B;
     product.a = features;
     product.a_row_stride = padded_features();
     product.k_begin = begin;
-    product.k_end = std::min(end, n_features_);
-    product.c = panel + begin * width;
-    if (product.k_begin < product.k_end) kernels_->outer_accumulate(product);
-    if (end == columns && begin < end) {
-      product.a = kOne;
-      product.a_row_stride = 0;
-      product.k_begin = 0;
-      product.k_end = 1;
-      product.c = panel + n_features_ * width;
-      kernels_->outer_accumulate(product);
-    }
+    product.k_end = end;
+    product.ones = n_features_;
+    product.n_panels = 1;
+    product.b = dscores + first * B;
+    product.b_row_stride = padded_outputs();
+    product.n_blocks = std::min<Index>(4, n_output_blocks_ - first);
+    product.c = gradient_panels + first * B * columns + begin * product.n_blocks * B;
+    kernels_->outer_accumulate(product);
   }
 }
 

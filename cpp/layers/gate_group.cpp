@@ -230,33 +230,46 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
                                              const GatheredRows<Scalar>& recurrent,
                                              const GradientRange& range,
                                              const GradientPanels<Scalar>& panels) const noexcept {
-  static constexpr Scalar kOne[1] = {1};
-  // The columns [offset, offset + n_columns) of every panel come from `a`, for some of the gates.
-  const auto accumulate = [&](Index offset, Index n_columns, const GatheredRows<Scalar>& a,
-                              int gate, int n_gates) {
+  // Columns of every panel, from `offset` on, of some of the gates: `size` of A, and one of ones.
+  struct Columns {
+    Index offset, size;
+    bool ones;
+    int gate, n_gates;
+  };
+  const auto accumulate = [&](const Columns& columns, const GatheredRows<Scalar>& a, Index first,
+                              Index last) {
     OuterAccumulate<Scalar> product{};
-    product.k_begin = std::max(range.begin - offset, Index{0});
-    product.k_end = std::min(range.end - offset, n_columns);
-    if (product.k_begin >= product.k_end) return;
-    product.rows = rows - a.n_zero;
-    product.a = a.rows == nullptr ? a.data + a.n_zero * a.stride : a.data;
+    product.k_begin = std::max(range.begin - columns.offset, Index{0});
+    product.k_end = std::min(range.end - columns.offset, columns.size + (columns.ones ? 1 : 0));
+    if (product.k_begin >= product.k_end || first >= last) return;
+    if (columns.ones) product.ones = columns.size;
+    product.rows = last - first;
+    product.a = a.rows == nullptr ? a.data + first * a.stride : a.data;
     product.a_row_stride = a.stride;
-    product.a_rows = a.rows == nullptr ? nullptr : a.rows + a.n_zero;
+    product.a_rows = a.rows == nullptr ? nullptr : a.rows + first;
     product.n_panels = range.block_end - range.block_begin;
     if (half_block()) product.half_panel = n_blocks_ - 1 - range.block_begin;
     product.b_row_stride = shape_.n_gates * B;
     product.b_panel_stride = n_rows * product.b_row_stride;
     product.b = w.gates.data() + range.block_begin * product.b_panel_stride +
-                (row + a.n_zero) * product.b_row_stride + gate * B;
-    product.n_blocks = n_gates;
-    product.c = panels.data + place(offset + product.k_begin) - place(panels.first_column);
+                (row + first) * product.b_row_stride + columns.gate * B;
+    product.n_blocks = columns.n_gates;
+    product.c = panels.data + place(columns.offset + product.k_begin) - place(panels.first_column);
     product.c_panel_stride = panels.stride;
     kernels_->outer_accumulate(product);
   };
-  accumulate(0, input_size_, x, shape_.input_begin, shape_.n_input());
-  accumulate(input_size_, recurrent_size_, recurrent, shape_.hidden_begin, shape_.n_hidden());
-  if (rows_.bias[0] < 0) return;
-  accumulate(input_size_ + recurrent_size_, 1, {kOne, 0, nullptr}, 0, shape_.n_gates);
+  accumulate({0, input_size_, false, shape_.input_begin, shape_.n_input()}, x, 0, rows);
+  // The bias, as a column after those of the hidden state where that runs into all gates: BPTT is 1
+  // to 2 % faster at H 32 to 256 than with another pass over the gradients of the gates (2 cores of
+  // a Zen 5, 2026-11). Rows whose states are zeros have it alone, and come first in the sum.
+  const bool has_bias = rows_.bias[0] >= 0;
+  const bool joins = has_bias && shape_.n_hidden() == shape_.n_gates;
+  const Index bias = input_size_ + recurrent_size_;
+  if (has_bias) {
+    accumulate({bias, 0, true, 0, shape_.n_gates}, {}, 0, joins ? recurrent.n_zero : rows);
+  }
+  accumulate({input_size_, recurrent_size_, joins, shape_.hidden_begin, shape_.n_hidden()},
+             recurrent, recurrent.n_zero, rows);
 }
 
 template <class Scalar>
