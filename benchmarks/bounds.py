@@ -39,7 +39,7 @@ def ceilings(records: Sequence[Record], runs: Sequence[dict[str, Any]]) -> list[
 
 
 def least_ns(record: Record, bandwidth: Sequence[Record]) -> float:
-    """The longer of two times: all multiply-adds at the peak, and all reading of weights.
+    """The longer of two times: the multiply-adds at the peak, and all reading of weights.
 
     Their sum would be no bound. A processor loads while it multiplies, and the product with the
     inputs needs no earlier step: it can be done while weights arrive.
@@ -47,15 +47,29 @@ def least_ns(record: Record, bandwidth: Sequence[Record]) -> float:
     reading = reading_ns(record, bandwidth) if bandwidth else math.nan
     if math.isnan(reading) or not record.get("peak_gflops"):
         return math.nan
-    return max(record["flops"] / record["peak_gflops"], reading)
+    return max(least_flops(record) / record["peak_gflops"], reading)
+
+
+def least_flops(record: Record) -> float:
+    """The operations of a record, but for those with the zeros that sequences start from.
+
+    These need not be done: W_hh in the first step, its gradient there and that of the initial h.
+    """
+    size, mode = Shape(**record["size"]), record["mode"]
+    if mode in ("step", "step-cold"):
+        return float(record["flops"])
+    passes, counted = (1, mode) if mode == "infer" else (3, mode.replace("fit", "train-nodx"))
+    zeros = 2 * passes * size.variant.recurrent_multiply_adds(size.H) * size.N
+    return float(record["flops"] * (1 - zeros / size.flops(counted)))
 
 
 def reading_ns(record: Record, bandwidth: Sequence[Record]) -> float:
     """Nanoseconds to read the weights as often as they must be read.
 
-    A single step reads all of them once. Over a sequence the recurrent ones are read at each step,
-    which has to wait for the one before, and once more backward; those of the inputs serve many
-    steps at a time, as the recurrent ones of a fit do whose batches are large.
+    A single step reads all of them once. Over a sequence the recurrent ones are read at each step
+    but the first, which starts from zeros, and has to wait for the one before, and once more
+    backward; those of the inputs serve many steps at a time, as the recurrent ones of a fit do
+    whose batches are large.
 
     Parameters
     ----------
@@ -73,7 +87,7 @@ def reading_ns(record: Record, bandwidth: Sequence[Record]) -> float:
         return stream_ns(weight_bytes(size), record["threads"], bandwidth)
     recurrent = weight_bytes(size) - 4 * size.variant.input_multiply_adds(size.I, size.H)
     passes = 1 if mode == "infer" else 2
-    return passes * size.T * stream_ns(recurrent, record["threads"], bandwidth)
+    return passes * (size.T - 1) * stream_ns(recurrent, record["threads"], bandwidth)
 
 
 def weight_bytes(shape: Shape) -> int:

@@ -55,11 +55,16 @@ class Variant:
         """Of the product with ``weight_ih`` for one row."""
         return self.directions * self.n_gates * hidden * inputs
 
+    def recurrent_multiply_adds(self, hidden: int) -> int:
+        """Of the product with ``weight_hh`` for one row."""
+        size = self.options.get("proj_size") or hidden
+        return self.directions * self.n_gates * hidden * size
+
     def multiply_adds(self, inputs: int, hidden: int) -> int:
         """Of all products for one row, forward."""
-        projected = self.options.get("proj_size") or 0
-        recurrent = self.n_gates * hidden * (projected or hidden) + hidden * projected
-        return self.input_multiply_adds(inputs, hidden) + self.directions * recurrent
+        projection = self.directions * hidden * (self.options.get("proj_size") or 0)
+        both = self.input_multiply_adds(inputs, hidden) + self.recurrent_multiply_adds(hidden)
+        return both + projection
 
 
 VARIANTS: dict[str, Variant] = {
