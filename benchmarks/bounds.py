@@ -58,7 +58,8 @@ def least_flops(record: Record) -> float:
     size, mode = Shape(**record["size"]), record["mode"]
     if mode in ("step", "step-cold"):
         return float(record["flops"])
-    passes, counted = (1, mode) if mode == "infer" else (3, mode.replace("fit", "train-nodx"))
+    counted = "train-nodx" if mode == "fit" else mode
+    passes = 1 if mode == "infer" else 3
     zeros = 2 * passes * size.variant.recurrent_multiply_adds(size.H) * size.N
     return float(record["flops"] * (1 - zeros / size.flops(counted)))
 

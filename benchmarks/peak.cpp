@@ -3,11 +3,11 @@
 // Reads orders, a line each, and answers each with a line:
 //
 //   multiply SECONDS       GFLOP/s of all threads together, float32: sixteen independent chains of
-//                          the widest vectors the compiler knows for this machine, in registers only
-//   stream SECONDS BYTES   GB/s at which all threads together read arrays of that many bytes, each its
-//                          own, again and again
-//   step SECONDS BYTES     nanoseconds of every time that an array of that many bytes was read once:
-//                          each thread reads its part when it is called to, and the last one counts
+//                          the widest vectors the compiler knows for this machine, in registers
+//   stream SECONDS BYTES   GB/s at which all threads together read arrays of that many bytes, each
+//                          its own, again and again
+//   step SECONDS BYTES     nanoseconds of every time that so many bytes were read once: each thread
+//                          reads its part when it is called to, and the last one counts
 //
 // A running program, so that all of it can be measured in turns with the peers.
 #include <algorithm>
@@ -52,8 +52,7 @@ static float pass(const float* data, long n) {
   Vector chain[8] = {};
   for (long i = 0; i + 8 * kLanes <= n; i += 8 * kLanes) {
 #pragma GCC unroll 8
-    for (int k = 0; k < 8; ++k)
-      chain[k] += *reinterpret_cast<const Vector*>(data + i + k * kLanes);
+    for (int k = 0; k < 8; ++k) chain[k] += *reinterpret_cast<const Vector*>(data + i + k * kLanes);
   }
   Vector sum = chain[0];
   for (int k = 1; k < 8; ++k) sum += chain[k];
@@ -110,13 +109,14 @@ static double stream_gbps(int threads, double seconds, long bytes, float* sink) 
   const long n = arrays.front()->size();
   const long repeats = 1 + (1 << 20) / (n * 4);  // the clock is read once a mebibyte
   const double passes = rate(threads, seconds, [&](int t) {
-    for (long r = 0; r < repeats; ++r) sink[t * 64] += pass(arrays[static_cast<std::size_t>(t)]->data(), n);
+    for (long r = 0; r < repeats; ++r)
+      sink[t * 64] += pass(arrays[static_cast<std::size_t>(t)]->data(), n);
   });
   return passes * static_cast<double>(repeats * n) * 4 / 1e9;
 }
 
-// A part in pieces of 64 KiB, every other time from the last to the first: what a cache too small for
-// it has kept of its end is then read first.
+// A part in pieces of 64 KiB, every other time from the last to the first: what a cache too small
+// for it has kept of its end is then read first.
 static float read_part(const Ones& part, bool descending) {
   constexpr long kPiece = 16384;
   const long pieces = (part.size() + kPiece - 1) / kPiece;
@@ -168,14 +168,16 @@ int main(int argc, char** argv) {
   long bytes = 0;
   while (std::scanf("%15s %lf", order, &seconds) == 2) {
     if (std::strcmp(order, "multiply") == 0) {
-      const double slices = rate(threads, seconds, [&](int t) { sink[t * 64] += slice(factor, term); });
+      const double slices =
+          rate(threads, seconds, [&](int t) { sink[t * 64] += slice(factor, term); });
       std::printf("%.3f", slices * 2.0 * kLanes * kChains * kSteps / 1e9);
     } else if (std::scanf("%ld", &bytes) != 1) {
       return 1;
     } else if (std::strcmp(order, "stream") == 0) {
       std::printf("%.3f", stream_gbps(threads, seconds, bytes, sink.data()));
     } else {
-      for (const long ns : step_times(threads, seconds, bytes, sink.data())) std::printf("%ld ", ns);
+      for (const long ns : step_times(threads, seconds, bytes, sink.data()))
+        std::printf("%ld ", ns);
     }
     std::printf("\n");
     std::fflush(stdout);
