@@ -13,9 +13,10 @@
 #include "kernels/cells/lstm_norm.inc"
 #include "kernels/cells/lstm_variant.inc"
 #include "kernels/cells/rnn.inc"
-#include "kernels/gemm.inc"
 #include "kernels/mask_row.inc"
 #include "kernels/optimizer.inc"
+#include "kernels/outer_accumulate.inc"
+#include "kernels/panel_gemm.inc"
 #include "kernels/transpose.inc"
 
 #include "kernels/table.inc"
