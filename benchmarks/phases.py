@@ -172,7 +172,8 @@ class _Calls:
         begin, start = self._times(), time.perf_counter()
         _, _, _, cache = self._stack.forward(*batch, n_threads=1, keep=True)
         middle = self._times()
-        self._stack.backward(cache, problem.dy, None, None, need_dx=self._need_dx, n_threads=1)
+        asked = {"need_dx": self._need_dx, "need_dstate": False}
+        self._stack.backward(cache, problem.dy, None, None, **asked, n_threads=1)
         total, end = time.perf_counter() - start, self._times()
         found = {"total": total}
         for name in begin:

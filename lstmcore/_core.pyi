@@ -86,10 +86,11 @@ class RecurrentStackFloat32:
         *,
         need_dx: bool,
         n_threads: int,
+        need_dstate: bool = ...,
     ) -> tuple[
         NDArray[np.float32] | None,
-        list[NDArray[np.float32]],
-        list[NDArray[np.float32]],
+        list[NDArray[np.float32]] | None,
+        list[NDArray[np.float32]] | None,
         NDArray[np.float32],
     ]: ...
     def gates(
@@ -104,6 +105,7 @@ class RecurrentStackFloat32:
         dy: object,
         dstate: object,
         need_dx: bool,
+        need_dstate: bool,
         n_threads: int,
     ) -> tuple[Any, Any, dict[str, NDArray[np.float32]]] | None: ...
     @staticmethod
@@ -301,10 +303,11 @@ class RecurrentStackFloat64:
         *,
         need_dx: bool,
         n_threads: int,
+        need_dstate: bool = ...,
     ) -> tuple[
         NDArray[np.float64] | None,
-        list[NDArray[np.float64]],
-        list[NDArray[np.float64]],
+        list[NDArray[np.float64]] | None,
+        list[NDArray[np.float64]] | None,
         NDArray[np.float64],
     ]: ...
     def gates(
@@ -319,6 +322,7 @@ class RecurrentStackFloat64:
         dy: object,
         dstate: object,
         need_dx: bool,
+        need_dstate: bool,
         n_threads: int,
     ) -> tuple[Any, Any, dict[str, NDArray[np.float64]]] | None: ...
     @staticmethod

@@ -66,7 +66,7 @@ class StackHandle {
 
   py::tuple backward(const SharedCache& cache, const py::object& dy_object,
                      const py::object& dh_object, const py::object& dc_object, bool need_dx,
-                     int n_threads) {
+                     int n_threads, bool need_dstate) {
     PassMemory<Scalar>& memory = fresh_memory(cache, true);
     require_threads(n_threads);
     const Index R = memory.batch.n_rows();
@@ -81,7 +81,9 @@ class StackHandle {
     }
     auto gradient = lent_array(gradients_, n_parameters());
     rows.flat = gradient.mutable_data();
+    rows.needs_dstate = need_dstate;
     pass_backward(*cache, rows, n_threads);
+    if (!need_dstate) return py::make_tuple(dx, py::none(), py::none(), gradient);
     const auto [dh_0, dc_0] =
         state_lists(stack_, memory, N, &RecurrentLayer<Scalar>::get_state_gradient);
     return py::make_tuple(dx, dh_0, dc_0, gradient);
@@ -120,7 +122,8 @@ class StackHandle {
   }
 
   py::object run_back(const SharedCache& cache, const py::object& dy_object,
-                      const py::object& dstate_object, bool need_dx, int n_threads) {
+                      const py::object& dstate_object, bool need_dx, bool need_dstate,
+                      int n_threads) {
     PassMemory<Scalar>& memory = fresh_memory(cache, false);
     require_threads(n_threads);
     const SequenceForm& form = memory.form;
@@ -134,11 +137,14 @@ class StackHandle {
     }
     auto gradient = lent_array(gradients_, n_parameters());
     rows.flat = gradient.mutable_data();
+    rows.needs_dstate = need_dstate;
     pass_backward(*cache, rows, n_threads);
-    return py::make_tuple(
-        dx ? dx->as_object() : py::none(),
-        new_state(stack_, memory, form, &RecurrentLayer<Scalar>::get_state_gradient),
-        named_views(entries_, gradient));
+    return py::make_tuple(dx ? dx->as_object() : py::none(),
+                          need_dstate
+                              ? py::object(new_state(stack_, memory, form,
+                                                     &RecurrentLayer<Scalar>::get_state_gradient))
+                              : py::none(),
+                          named_views(entries_, gradient));
   }
 
   // Instead of run_back: norms of the gradients of the states of a layer.
@@ -309,14 +315,16 @@ void bind_stack_class(py::module_& module, const char* name, const char* cache_n
            "y (R, D H), h_n and c_n per layer (N, H), and a cache or None.")
       .def("backward", &Handle::backward, py::arg("cache"), py::arg("dy"), py::arg("dh_n"),
            py::arg("dc_n"), py::kw_only(), py::arg("need_dx"), py::arg("n_threads"),
-           "dx (R, I) or None, dh_0 and dc_0 per layer (N, H), and the gradient (P,).")
+           py::arg("need_dstate") = true,
+           "dx (R, I) or None, dh_0 and dc_0 per layer (N, H) or None, and the gradient (P,).")
       .def("run", &Handle::run, py::arg("x"), py::arg("state"), py::arg("n_threads"),
            py::arg("keep"), py::arg("reverse"), py::arg("seed"),
            "forward of sequences as they are: y like x, the state (L, N, H), and a cache or None. "
            "None if an argument is no plain array, or none of the right shape.")
       .def("run_back", &Handle::run_back, py::arg("cache"), py::arg("dy"), py::arg("dstate"),
-           py::arg("need_dx"), py::arg("n_threads"),
-           "backward of run: dx like x or None, dstate (L, N, H), and name -> gradient; or None.")
+           py::arg("need_dx"), py::arg("need_dstate"), py::arg("n_threads"),
+           "backward of run: dx like x or None, dstate (L, N, H) or None, and name -> gradient; "
+           "or None.")
       .def(
           "state_gradient_norms", &Handle::state_gradient_norms, py::arg("cache"), py::arg("dy"),
           py::arg("dstate"), py::arg("layer"), py::arg("n_threads"),

@@ -112,6 +112,7 @@ struct BackwardRows {
   bool dy_is_array;  // and not a list of sequences, which may lie anywhere
   StatePointers<Scalar> dh_n, dc_n;
   CallerRows<Scalar> dx;
+  bool needs_dstate;  // whether the gradient of the initial state is asked for
   Scalar* flat;
   const GradientNorms* norms;
 };
@@ -137,7 +138,7 @@ int reserve_backward(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& me
     memory.dx.reserve(checked_product(memory.batch.n_rows(), padded_inputs));
   }
   for (PassPart<Scalar>& part : memory.parts) {
-    stack.reserve_gradients(part.workspace, part.batch);
+    stack.reserve_gradients(part.workspace, part.batch, rows.needs_dstate);
     if (rows.flat != nullptr) stack.reserve_sums(part.sums, threads);
     if (memory.packed) continue;
     const Index n_rows = part.batch.n_rows();

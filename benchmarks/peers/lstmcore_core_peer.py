@@ -44,7 +44,13 @@ class Core(Peer):
         def run() -> tuple[Array, Array | None, Array]:
             y, _, _, cache = forward()
             dx, _, _, gradient = stack.backward(
-                cache, problem.dy, None, None, need_dx=need_dx, n_threads=self.threads
+                cache,
+                problem.dy,
+                None,
+                None,
+                need_dx=need_dx,
+                n_threads=self.threads,
+                need_dstate=False,
             )
             return y, dx, gradient
 

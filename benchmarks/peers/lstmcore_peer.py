@@ -50,7 +50,7 @@ class Layer(Peer):
 
         def run() -> tuple[Any, Any, dict[str, Array]]:
             y, _, cache = layer.forward(x, seed=seed)
-            dx, _, gradients = layer.backward(dy, cache, need_dx=need_dx)
+            dx, _, gradients = layer.backward(dy, cache, need_dx=need_dx, need_dstate=False)
             return y, dx, gradients
 
         def outputs() -> Outputs:

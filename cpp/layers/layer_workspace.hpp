@@ -44,7 +44,10 @@ struct LayerWorkspace {
   NormWorkspace<Scalar> norm;
   bool keeps_history = false;  // whether there is what BPTT needs
   bool from_zeros = false;     // whether h_0 is known to be zeros
+  bool needs_dstate = true;    // whether the gradient of the initial state is asked for
 
+  // Whether somebody reads the gradient that BPTT hands on from step t.
+  bool hands_on(Index t) const noexcept { return t > 0 || needs_dstate; }
   // c as the cells made it, before zoneout.
   const Scalar* made_c(const CellSpec& cell) const noexcept {
     return (cell.keeps_new_c() ? new_c : c).data();

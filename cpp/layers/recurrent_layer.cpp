@@ -300,10 +300,13 @@ void RecurrentLayer<Scalar>::backward(const PackedBatch& batch, Steps steps,
     for (std::size_t group = groups_.size(); group-- > 0;) {
       const CellBackward<Scalar> step = backward_step(batch, dy, w, group, t, n_begin, n_end);
       groups_[group].functions().backward(step);
-      hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_output_blocks_);
       rows = step.rows;
+      if (group == 0 && !w.hands_on(t)) continue;
+      hidden_gradient(batch, w, group, t, n_begin, n_end, 0, n_output_blocks_);
     }
-    if (finishes(w)) finish_gradient(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
+    if (finishes(w) && w.hands_on(t)) {
+      finish_gradient(batch, w, t, n_begin, n_end, 0, n_output_blocks_);
+    }
     if (dx.data == nullptr) continue;
     input_gradient(batch, w, batch.offset(t) + n_begin, rows,
                    dx.at(batch, t) + n_begin * dx.stride);
@@ -325,7 +328,9 @@ void RecurrentLayer<Scalar>::backward_together(const PackedBatch& batch, Steps s
   const auto group_of = [&](Index task) {
     return static_cast<std::size_t>(n_groups - 1 - task % n_groups);
   };
-  for (Index task = 0; task <= n_tasks; ++task) {
+  // The last of all multiplies what the last cell left, where somebody reads it.
+  const Index n_products = w.hands_on(steps.begin) ? n_tasks : n_tasks - 1;
+  for (Index task = 0; task <= n_products; ++task) {
     const Index rows = batch.n_active(std::max(step_of(task), steps.begin));
     const Index work = cell_work(group_of(task), rows);
     const Index grain = round_up(blocks_worth_a_thread(work), 4);

@@ -202,6 +202,7 @@ void RecurrentStack<Scalar>::backward_layer(Index l, const PackedBatch& batch,
                                             Workers& workers, const GradientNorms* norms) const {
   const RecurrentLayer<Scalar>& here = layer(l);
   const bool noted = norms != nullptr && norms->layer == l;
+  if (noted) w.needs_dstate = true;
   Index t_end = batch.n_steps();
   while (t_end > 0) {
     const Steps steps = noted ? Steps{t_end - 1, t_end} : steps_before(batch, t_end);

@@ -68,7 +68,9 @@ class RecurrentStack {
   // from_zeros: the initial states will be zeros, and what they multiply is left out.
   void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep, bool from_zeros,
                const Dropout& dropout) const;
-  void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch) const;
+  // needs_dstate: the gradient of the initial states is asked for.
+  void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch,
+                         bool needs_dstate) const;
   void reserve_sums(StackGradients<Scalar>& sums, int n_threads) const;
 
   // How a batch is cut into parts, each in memory of its own: no thread writes near what another

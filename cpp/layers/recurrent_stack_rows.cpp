@@ -26,9 +26,12 @@ void RecurrentStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatc
 }
 
 template <class Scalar>
-void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w,
-                                               const PackedBatch& batch) const {
-  for (std::size_t l = 0; l < layers_.size(); ++l) layers_[l].reserve_gradients(w.layers[l], batch);
+void RecurrentStack<Scalar>::reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch,
+                                               bool needs_dstate) const {
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    layers_[l].reserve_gradients(w.layers[l], batch);
+    w.layers[l].needs_dstate = needs_dstate;
+  }
   for (Index level = 0; level < n_levels(); ++level) {
     LevelWorkspace<Scalar>& memory = w.levels[static_cast<std::size_t>(level)];
     const Index size = checked_product(batch.n_rows(), padded_input_size(level));

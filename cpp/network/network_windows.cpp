@@ -101,7 +101,7 @@ void Network<Scalar>::reserve_part(const NetworkPart<Scalar>& part, bool keep,
       m.inputs.reserve(checked_product(batch.n_rows(), embeddings_.output_size()));
     }
     if (!keep) return;
-    stack_.reserve_gradients(m.stack, batch);
+    stack_.reserve_gradients(m.stack, batch, !part.windows.empty());
     if (has_state_gradient()) return;
     m.dy.reserve(checked_product(batch.n_rows(), width()));
   };

@@ -230,7 +230,8 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         cache: Any,
         dstate: Any = None,
         need_dx: bool = True,
-    ) -> tuple[Any, State, dict[str, Array]]:
+        need_dstate: bool = True,
+    ) -> tuple[Any, State | None, dict[str, Array]]:
         """Backpropagate through time.
 
         Parameters
@@ -243,13 +244,16 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
             Gradient with respect to the state that `forward` returned; None is zeros.
         need_dx : bool, default=True
             Whether ``dx`` is asked for; without it there is less to compute.
+        need_dstate : bool, default=True
+            Whether the gradient of the state before the first step is asked for; without it there
+            is a product less to compute, of one step.
 
         Returns
         -------
         dx : array or list like ``x`` of `forward`, or None
             Gradient with respect to ``x``, if ``need_dx``.
-        dstate : tuple (dh, dc) of ndarray of shape (L, N, H), or dh alone
-            Gradient with respect to the state before the first step.
+        dstate : tuple (dh, dc) of ndarray of shape (L, N, H), or dh alone, or None
+            Gradient with respect to the state before the first step, if ``need_dstate``.
         grads : dict of name to ndarray
             Gradient with respect to the parameters, summed over sequences and steps.
 
@@ -296,7 +300,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
                 "cache is of a forward pass with other parameters: the layer has been called with "
                 "new ones since."
             )
-        how = bool(need_dx), resolve_threads(self.n_jobs)
+        how = bool(need_dx), bool(need_dstate), resolve_threads(self.n_jobs)
         content = cache.content
         # The core takes plain arrays as they are. What it leaves is looked at, and converted, here:
         # after a pass, Python has long left the processor's caches, and each line of it takes time.
@@ -304,7 +308,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         if gradients is None:
             plain = self._plain_gradients(dy, dstate, content)
             gradients = self._stack.run_back(content, *plain, *how)
-        return cast("tuple[Any, State, dict[str, Array]]", gradients)
+        return cast("tuple[Any, State | None, dict[str, Array]]", gradients)
 
     def _run(
         self, x: Any, state: State | None, *, keep: bool, seed: int | None = None

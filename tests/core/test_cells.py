@@ -126,6 +126,26 @@ def test_what_is_absent_is_zero(cell: Cell, dtype: np.dtype[Any]) -> None:
 
 
 @EACH_CELL
+@pytest.mark.parametrize("lengths", [(13, 9, 9, 4, 4, 4, 1, 0, 0), (3,), (1,)], ids=str)
+def test_gradient_of_initial_states_only_when_asked_for(
+    cell: Cell, lengths: tuple[int, ...], n_threads: int, dtype: np.dtype[Any]
+) -> None:
+    p = draw(cell, Case("asked", 5, (67, 67), lengths), dtype)
+    stack = stack_of(p)
+    dc_n = p.dc_n if cell.has_c else None
+
+    def run(**asked: bool) -> Any:
+        *_, cache = forward(p, stack, keep=True, n_threads=n_threads, seed=3)
+        return stack.backward(cache, p.dy, p.dh_n, dc_n, need_dx=True, n_threads=n_threads, **asked)
+
+    (dx, *_, gradient), (same_dx, dh0, dc0, same_gradient) = run(), run(need_dstate=False)
+    assert dh0 is None
+    assert dc0 is None
+    np.testing.assert_array_equal(same_dx, dx)
+    np.testing.assert_array_equal(same_gradient, gradient)
+
+
+@EACH_CELL
 def test_one_object_used_again(cell: Cell, isa: str) -> None:
     """Memory that batches of other shapes left behind has no influence."""
     problems = [

@@ -300,6 +300,9 @@ def test_gradients_that_are_left_out_are_zero(rng: np.random.Generator) -> None:
     without = backward(dy, (dh, dc), need_dx=False)
     assert without[0] is None
     assert_same(without[1:], backward(dy, (dh, dc))[1:])
+    without = backward(dy, (dh, dc), need_dstate=False)
+    assert without[1] is None
+    assert_same(without[::2], backward(dy, (dh, dc))[::2])
 
 
 def test_gradient_of_an_array_is_an_array(rng: np.random.Generator) -> None:
