@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _INPUT, _FORGET = 0, 1  # of an LSTM, whose gates come in the order i, f, g, o
 _EMBEDDING = 0.3
-# Columns that are rotated at a time: 64 columns of a matrix of 1024 rows remain in the L2 cache.
-_SLAB = 64
+# Columns that are rotated at a time, and elements: both remain in the L2 cache.
+_SLAB, _ELEMENTS = 64, 32768
 
 
 def initial_parameters(
@@ -87,8 +87,8 @@ def initial_parameters(
             for gate in _gates(values, n_gates):
                 gate[:] = glorot_uniform(random, *gate.shape)
         elif name.startswith("weight_hh"):
-            for gate in _gates(values, n_gates):
-                gate[:] = orthogonal(random, len(gate))[:, : gate.shape[1]]
+            gates = _gates(values, n_gates)
+            gates[:] = orthogonal(random, n_gates, gates.shape[1])[..., : gates.shape[2]]
         elif name.startswith("weight_hr"):
             values[:] = glorot_uniform(random, *shape)
         elif name.startswith("bias_l"):
@@ -139,49 +139,62 @@ def glorot_uniform(random: np.random.RandomState, n_out: int, n_in: int) -> NDAr
     return (2 * random.random_sample((n_out, n_in)) - 1) * math.sqrt(6 / (n_in + n_out))
 
 
-def orthogonal(random: np.random.RandomState, n: int) -> NDArray[np.float64]:
-    """Draw an orthogonal matrix, nearly uniform among all of them.
+def orthogonal(random: np.random.RandomState, count: int, n: int) -> NDArray[np.float64]:
+    """Draw orthogonal matrices, nearly uniform among all of them.
 
     Parameters
     ----------
     random : RandomState
         Where numbers come from.
+    count : int
+        Number of matrices.
     n : int
-        Number of rows and of columns.
+        Number of their rows and of their columns.
 
     Returns
     -------
-    matrix : ndarray of shape (n, n), float64
-        Its rows are orthonormal, up to rounding.
+    matrices : ndarray of shape (count, n, n), float64
+        The rows of each are orthonormal, up to rounding.
 
     Examples
     --------
     >>> import numpy as np
     >>> from lstmcore._initializers import orthogonal
-    >>> Q = orthogonal(np.random.RandomState(0), 5)
+    >>> (Q,) = orthogonal(np.random.RandomState(0), 1, 5)
     >>> np.allclose(Q @ Q.T, np.eye(5))
     True
     """
-    half = n // 2
-    rounds = []
     # One round rotates random pairs of rows; rounds in proportion to log n mix all of them. With
     # this many, traces and entries have the moments of the uniform distribution (tested).
-    for _ in range(3 * n.bit_length() + 2):
-        order = random.permutation(n)
-        # The direction of a point in a half square; it need not be uniform, and is never (0, 0).
-        cosine, sine = 1 - random.random_sample(half), 2 * random.random_sample(half) - 1
-        norm = np.sqrt(cosine * cosine + sine * sine)
-        rounds.append((order, (cosine / norm)[:, None], (sine / norm)[:, None]))
-    matrix = np.diag(np.where(random.random_sample(n) < 0.5, -1.0, 1.0))
-    for first in range(0, n, _SLAB):
-        slab = matrix[:, first : first + _SLAB]
-        for order, cosine, sine in rounds:
-            rows = slab[order]
-            top, bottom = rows[:half], rows[half : 2 * half]
-            slab[:half] = cosine * top - sine * bottom
-            slab[half : 2 * half] = sine * top + cosine * bottom
-            slab[2 * half :] = rows[2 * half :]
-    return matrix
+    n_rounds, half = 3 * n.bit_length() + 2, n // 2
+    orders = np.empty((n_rounds, count, n), np.intp)
+    points = np.empty((2, n_rounds, count, half, 1))
+    matrices = np.zeros((count, n, n))
+    for k in range(count):
+        for r in range(n_rounds):
+            orders[r, k] = random.permutation(n)
+            for axis in points:
+                axis[r, k, :, 0] = random.random_sample(half)
+        np.fill_diagonal(matrices[k], np.where(random.random_sample(n) < 0.5, -1.0, 1.0))
+    # The direction of a point in a half square; it need not be uniform, and is never (0, 0).
+    cosines, sines = 1 - points[0], 2 * points[1] - 1
+    norms = np.sqrt(cosines * cosines + sines * sines)
+    cosines /= norms
+    sines /= norms
+    # Small matrices together: the loop is then as short as that of one.
+    together = max(1, _ELEMENTS // (n * min(n, _SLAB)))
+    for some in (slice(k, k + together) for k in range(0, count, together)):
+        rounds = list(zip(orders[:, some], cosines[:, some], sines[:, some], strict=True))
+        each = np.arange(rounds[0][0].shape[0])[:, None]
+        for first in range(0, n, _SLAB):
+            slab = matrices[some, :, first : first + _SLAB]
+            for order, cosine, sine in rounds:
+                rows = slab[each, order]
+                top, bottom = rows[:, :half], rows[:, half : 2 * half]
+                slab[:, :half] = cosine * top - sine * bottom
+                slab[:, half : 2 * half] = sine * top + cosine * bottom
+                slab[:, 2 * half :] = rows[:, 2 * half :]
+    return matrices
 
 
 def draw_seed(random_state: Any) -> int:

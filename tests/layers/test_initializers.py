@@ -94,8 +94,13 @@ def test_bits_are_fixed() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 65, 130])
 def test_orthogonal(n: int) -> None:
-    matrix = orthogonal(np.random.RandomState(n), n)
-    assert_allclose(matrix @ matrix.T, np.eye(n), atol=1e-13)
+    matrices = orthogonal(np.random.RandomState(n), 3, n)
+    for matrix in matrices:
+        assert_allclose(matrix @ matrix.T, np.eye(n), atol=1e-13)
+    one_by_one = np.random.RandomState(n)
+    np.testing.assert_array_equal(
+        matrices, np.concatenate([orthogonal(one_by_one, 1, n) for _ in range(3)])
+    )
 
 
 @pytest.mark.parametrize("n", [3, 8, 16])
@@ -104,7 +109,7 @@ def test_orthogonal_matrices_are_nearly_uniform(n: int) -> None:
     # errors: E q² = 1/n, E q⁴ = 3/(n (n + 2)), E tr Q = 0, E tr² Q = 1, E tr⁴ Q = 3 (n ≥ 4).
     n_drawn = 4000
     random = np.random.RandomState(0)
-    matrices = np.array([orthogonal(random, n) for _ in range(n_drawn)])
+    matrices = orthogonal(random, n_drawn, n)
     entries, traces = matrices.reshape(n_drawn, -1), np.trace(matrices, axis1=1, axis2=2)
     moments = [
         (traces, 0.0),
@@ -123,7 +128,7 @@ def test_orthogonal_matrices_are_nearly_uniform(n: int) -> None:
 
 def test_entries_of_large_orthogonal_matrices_are_nearly_normal() -> None:
     n = 512
-    entries = orthogonal(np.random.RandomState(0), n) * np.sqrt(n)
+    entries = orthogonal(np.random.RandomState(0), 1, n) * np.sqrt(n)
     assert_allclose((entries**4).mean(), 3 * n / (n + 2), rtol=0.03)
 
 
