@@ -42,6 +42,7 @@ struct OuterAccumulate {
   const Scalar* b;
   Index b_row_stride;
   Index b_panel_stride;
+  Index to_next = 0;      // rows from the first of B to the first that the next call reads
   Index n_blocks;         // width / B, 1 to 4
   Index half_panel = -1;  // the panel where the second half of every block is left out
   Scalar* c;              // row stride n_blocks * B

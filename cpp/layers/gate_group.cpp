@@ -258,6 +258,11 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
     product.b_panel_stride = n_rows * product.b_row_stride;
     product.b = w.gates.data() + range.block_begin * product.b_panel_stride +
                 (row + first) * product.b_row_stride + columns.gate * B;
+    // Where no other columns come in between, the run of steps before this one is next, or, of rows
+    // that were gathered, those behind them.
+    const bool last_of_these = range.end <= columns.offset + columns.size + (columns.ones ? 1 : 0);
+    if (last_of_these && a.rows != nullptr) product.to_next = product.rows;
+    if (last_of_these && a.rows == nullptr && row >= product.rows) product.to_next = -product.rows;
     product.n_blocks = columns.n_gates;
     product.c = panels.data + place(columns.offset + product.k_begin) - place(panels.first_column);
     product.c_panel_stride = panels.stride;
