@@ -154,11 +154,10 @@ class PackedGradients {
 // The gradient of the parameters by their names: views of one array.
 template <class Scalar>
 py::dict named_views(const std::vector<ParameterEntry>& entries, const Array<Scalar>& flat) {
+  const auto dtype = py::dtype::of<Scalar>();
   py::dict views;
   for (const ParameterEntry& entry : entries) {
-    views[py::str(entry.name)] = py::array(
-        py::dtype::of<Scalar>(), std::vector<py::ssize_t>(entry.shape.begin(), entry.shape.end()),
-        flat.data() + entry.offset, flat);
+    views[py::str(entry.name)] = view_of(flat, dtype, entry.shape, flat.data() + entry.offset);
   }
   return views;
 }

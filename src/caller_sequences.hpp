@@ -54,20 +54,6 @@ bool is_plain(const py::handle& object, py::ssize_t n_axes) {
   return array.ndim() == n_axes && has_dtype<T>(array) && (array.flags() & py::array::c_style) != 0;
 }
 
-// A C-contiguous matrix in the memory of an array, which it keeps alive. py::array makes vectors of
-// the shape and the strides, and takes 1.7 times as long.
-inline py::object view_of(const py::array& owner, const py::dtype& dtype,
-                          std::array<Py_intptr_t, 2> shape, void* data) {
-  const auto& numpy = py::detail::npy_api::get();
-  auto view = py::reinterpret_steal<py::object>(numpy.PyArray_NewFromDescr_(
-      numpy.PyArray_Type_, py::dtype(dtype).release().ptr(), 2, shape.data(), nullptr, data,
-      py::detail::npy_api::NPY_ARRAY_WRITEABLE_, nullptr));
-  if (!view || numpy.PyArray_SetBaseObject_(view.ptr(), owner.inc_ref().ptr()) != 0) {
-    throw py::error_already_set();
-  }
-  return view;
-}
-
 // What a caller gave as sequences, kept alive.
 template <class Scalar>
 class CallerSequences {
@@ -165,7 +151,7 @@ class NewSequences {
     py::list views(first_.size());
     const py::dtype dtype = py::dtype::of<Scalar>();
     for (std::size_t n = 0; n < first_.size(); ++n) {
-      views[n] = view_of(values_, dtype, {form_.lengths[n], width_}, first_[n]);
+      views[n] = view_of(values_, dtype, std::array{form_.lengths[n], width_}, first_[n]);
     }
     return views;
   }
