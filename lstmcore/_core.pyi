@@ -105,8 +105,8 @@ class RecurrentStackFloat32:
         dy: object,
         dstate: object,
         need_dx: bool,
-        need_dstate: bool,
         n_threads: int,
+        need_dstate: bool = ...,
     ) -> tuple[Any, Any, dict[str, NDArray[np.float32]]] | None: ...
     @staticmethod
     def form(cache: RecurrentCacheFloat32) -> tuple[_Index, _Index, int]: ...
@@ -322,8 +322,8 @@ class RecurrentStackFloat64:
         dy: object,
         dstate: object,
         need_dx: bool,
-        need_dstate: bool,
         n_threads: int,
+        need_dstate: bool = ...,
     ) -> tuple[Any, Any, dict[str, NDArray[np.float64]]] | None: ...
     @staticmethod
     def form(cache: RecurrentCacheFloat64) -> tuple[_Index, _Index, int]: ...

@@ -102,8 +102,8 @@ inline py::object view_of(const py::array& owner, const py::dtype& dtype,
   const auto& numpy = py::detail::npy_api::get();
   auto view = py::reinterpret_steal<py::object>(numpy.PyArray_NewFromDescr_(
       numpy.PyArray_Type_, py::dtype(dtype).release().ptr(), static_cast<int>(shape.size()),
-      shape.data(), nullptr, const_cast<void*>(data),
-      py::detail::npy_api::NPY_ARRAY_WRITEABLE_, nullptr));
+      shape.data(), nullptr, const_cast<void*>(data), py::detail::npy_api::NPY_ARRAY_WRITEABLE_,
+      nullptr));
   if (!view || numpy.PyArray_SetBaseObject_(view.ptr(), owner.inc_ref().ptr()) != 0) {
     throw py::error_already_set();
   }

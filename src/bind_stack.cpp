@@ -122,8 +122,8 @@ class StackHandle {
   }
 
   py::object run_back(const SharedCache& cache, const py::object& dy_object,
-                      const py::object& dstate_object, bool need_dx, bool need_dstate,
-                      int n_threads) {
+                      const py::object& dstate_object, bool need_dx, int n_threads,
+                      bool need_dstate) {
     PassMemory<Scalar>& memory = fresh_memory(cache, false);
     require_threads(n_threads);
     const SequenceForm& form = memory.form;
@@ -322,7 +322,7 @@ void bind_stack_class(py::module_& module, const char* name, const char* cache_n
            "forward of sequences as they are: y like x, the state (L, N, H), and a cache or None. "
            "None if an argument is no plain array, or none of the right shape.")
       .def("run_back", &Handle::run_back, py::arg("cache"), py::arg("dy"), py::arg("dstate"),
-           py::arg("need_dx"), py::arg("need_dstate"), py::arg("n_threads"),
+           py::arg("need_dx"), py::arg("n_threads"), py::arg("need_dstate") = true,
            "backward of run: dx like x or None, dstate (L, N, H) or None, and name -> gradient; "
            "or None.")
       .def(

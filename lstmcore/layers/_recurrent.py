@@ -300,7 +300,7 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
                 "cache is of a forward pass with other parameters: the layer has been called with "
                 "new ones since."
             )
-        how = bool(need_dx), bool(need_dstate), resolve_threads(self.n_jobs)
+        how = bool(need_dx), resolve_threads(self.n_jobs), bool(need_dstate)
         content = cache.content
         # The core takes plain arrays as they are. What it leaves is looked at, and converted, here:
         # after a pass, Python has long left the processor's caches, and each line of it takes time.
