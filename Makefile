@@ -3,7 +3,7 @@
 help:
 	@echo "make demo      train on a real data set and show what came out"
 	@echo "make test      build, install into .venv, run all tests (TESTS=tests/core picks some)"
-	@echo "make bench     measure beside other libraries, 45 minutes (SUITES=small picks some)"
+	@echo "make bench     measure beside other libraries, 25 to 40 minutes (SUITES=small picks some)"
 	@echo "make check     lint, formats, types, compiler warnings, static analysis"
 	@echo "make format    let the formatters have their way"
 	@echo "make wheel     a wheel in dist/, tried in a clean environment"
