@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -224,6 +224,24 @@ class RecurrentLayer(SteppingLayer[State], InspectableLayer, Savable):
         )
         return y, after, cache, gates
 
+    @overload
+    def backward(
+        self,
+        dy: Any,
+        cache: Any,
+        dstate: Any = None,
+        need_dx: bool = True,
+        need_dstate: Literal[True] = True,
+    ) -> tuple[Any, State, dict[str, Array]]: ...
+    @overload
+    def backward(
+        self,
+        dy: Any,
+        cache: Any,
+        dstate: Any = None,
+        need_dx: bool = True,
+        need_dstate: bool = True,
+    ) -> tuple[Any, State | None, dict[str, Array]]: ...
     def backward(
         self,
         dy: Any,
