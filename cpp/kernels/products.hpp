@@ -14,9 +14,9 @@ struct PanelGemm {
   Index a_row_stride, a_block_stride;
   Index n_k_blocks, k_block;
   Index k_units;  // of every B columns of the last of these blocks so many count; 0: all do
-  // The next call reads the rows of A that stand so many before these, or 0: they are asked for, of
+  // Rows from the first of A to the first that the next call reads, or 0; those are asked for, of
   // the blocks [asked_begin, asked_end) of columns.
-  Index rows_to_next = 0;
+  Index to_next = 0;
   Index asked_begin, asked_end;
   const Scalar* panels;  // [panel][n_k_blocks * k_block][4][B], the last panel [..][n % 4][B]
   Index panel_stride;    // from one panel to the next

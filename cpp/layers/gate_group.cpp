@@ -211,7 +211,7 @@ void GateGroup<Scalar>::hidden_gradient(const GroupWorkspace<Scalar>& w, Index n
   step.c_row_stride = n_recurrent_blocks_ * B;
   // Who multiplies for some units goes on with their gates of the step before.
   const bool whole = step.n_output_blocks == n_recurrent_blocks_;
-  if (row >= rows) step.rows_to_next = rows;
+  if (row >= rows) step.to_next = -rows;
   step.asked_begin = whole ? 0 : block_begin;
   step.asked_end = whole ? n_blocks_ : block_end;
   kernels_->panel_gemm(step);
