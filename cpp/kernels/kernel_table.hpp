@@ -60,7 +60,9 @@ struct CellForward {
   const Scalar* other_gates;
   Index other_block_stride;
   const CellOptions<Scalar>* options;
-  Scalar* normed;  // [block][row][kNormed][B], with layer normalisation for BPTT
+  Scalar* sums;  // [block][row][G][B] of both products, with layer normalisation
+  Index sums_block_stride;
+  Scalar* normed;  // [block][row][kNormed][B], likewise for BPTT
   Index normed_block_stride;
   Scalar* deviations;  // (rows, 3): 1 / those of both products and of c
   // Masks of training, [block][row][B], or null: what multiplies the candidate; 1 where c_t stays

@@ -11,6 +11,7 @@
 #include "kernels/cells/gru_reset_before.inc"
 #include "kernels/cells/lstm.inc"
 #include "kernels/cells/lstm_norm.inc"
+#include "kernels/cells/lstm_norm_back.inc"
 #include "kernels/cells/lstm_variant.inc"
 #include "kernels/cells/rnn.inc"
 #include "kernels/mask_row.inc"

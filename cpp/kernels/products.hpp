@@ -49,11 +49,12 @@ struct OuterAccumulate {
   Index c_panel_stride;
 };
 
-// C (B) += sum over rows r, in their order, of A[r, :] B[r, :], element by element; of A where B is
-// null.
+// C (n_blocks B) += sum over rows r, in their order, of A[r, :] B[r, :], element by element; of A
+// where B is null.
 template <class Scalar>
 struct DiagonalAccumulate {
   Index rows;
+  Index n_blocks = 1;
   const Scalar* a;
   Index a_row_stride;
   const Scalar* b;

@@ -14,7 +14,13 @@ void LayerNorm<Scalar>::reserve_panels(CellOptions<Scalar>& options) {
 }
 
 template <class Scalar>
-void LayerNorm<Scalar>::reserve(NormWorkspace<Scalar>& w, Index n_rows) const {
+void LayerNorm<Scalar>::reserve(NormWorkspace<Scalar>& w, Index n_sequences) const {
+  constexpr Index gates = cell_shape(CellKernel::kLstmSums).n_gates;
+  w.sums.reserve(checked_product(n_sequences, gates, n_blocks_ * B));
+}
+
+template <class Scalar>
+void LayerNorm<Scalar>::reserve_history(NormWorkspace<Scalar>& w, Index n_rows) const {
   w.normed.reserve(checked_product(n_rows, kNormed, n_blocks_ * B));
   w.deviations.reserve(checked_product(n_rows, 3));
 }
@@ -23,25 +29,28 @@ template <class Scalar>
 void LayerNorm<Scalar>::accumulate_gradients(const NormWorkspace<Scalar>& w, Index n_rows,
                                              Index row, Index rows, const GradientRange& range,
                                              Scalar* panels) const noexcept {
+  // So few rows that what all of these sums read of them stays in the first cache.
+  constexpr Index kRows = 32;
   for (Index block = range.block_begin; block < range.block_end; ++block) {
-    const Scalar* normed = w.normed.data() + (block * n_rows + row) * kNormed * B;
-    const auto add = [&](Index k, Index gradient, const Scalar* b) {
-      DiagonalAccumulate<Scalar> sum{};
-      sum.rows = rows;
-      sum.a = normed + gradient * B;
-      sum.a_row_stride = kNormed * B;
-      sum.b = b;
-      sum.b_row_stride = kNormed * B;
-      sum.c = panels + k * B;
-      kernels_->diagonal_accumulate(sum);
-    };
-    for (Index gate = 0; gate < 4; ++gate) {
-      add(gate, kGradient + gate, nullptr);
-      add(kGainX + gate, kGradient + gate, normed + gate * B);
-      add(kGainH + gate, kGradient + gate, normed + (4 + gate) * B);
+    for (Index first = 0; first < rows; first += kRows) {
+      const Scalar* normed = w.normed.data() + (block * n_rows + row + first) * kNormed * B;
+      const auto add = [&](Index n_blocks, Index k, Index gradient, const Scalar* b) {
+        DiagonalAccumulate<Scalar> sum{};
+        sum.rows = std::min(kRows, rows - first);
+        sum.n_blocks = n_blocks;
+        sum.a = normed + gradient * B;
+        sum.a_row_stride = kNormed * B;
+        sum.b = b;
+        sum.b_row_stride = kNormed * B;
+        sum.c = panels + k * B;
+        kernels_->diagonal_accumulate(sum);
+      };
+      add(4, 0, kGradient, nullptr);
+      add(4, kGainX, kGradient, normed);
+      add(4, kGainH, kGradient, normed + 4 * B);
+      add(1, kGainC, kGradientC, normed + kNormedC * B);
+      add(1, kBiasC, kGradientC, nullptr);
     }
-    add(kGainC, kGradientC, normed + kNormedC * B);
-    add(kBiasC, kGradientC, nullptr);
     panels += gradient_panel_size();
   }
 }

@@ -10,9 +10,10 @@
 
 namespace lstmcore {
 
-// What a batch leaves in memory for BPTT.
 template <class Scalar>
 struct NormWorkspace {
+  AlignedBuffer<Scalar> sums;  // [Hb][N][gates][B] of a step
+  // What a batch leaves for BPTT.
   AlignedBuffer<Scalar> normed;      // [Hb][R][kNormed][B]
   AlignedBuffer<Scalar> deviations;  // (R, 3)
 };
@@ -37,10 +38,18 @@ class LayerNorm {
     copy_block(parameters, block, weights_.data() + block * kNormWeights * B);
   }
 
-  void reserve(NormWorkspace<Scalar>& w, Index n_rows) const;
-  // Where a step, forward or backward, whose first row is `row` of n_rows has its memory.
+  void reserve(NormWorkspace<Scalar>& w, Index n_sequences) const;
+  void reserve_history(NormWorkspace<Scalar>& w, Index n_rows) const;
+  // Where the sums of a step stand whose first row is `row` of n_sequences.
+  void set_sums(CellForward<Scalar>& step, NormWorkspace<Scalar>& w, Index row,
+                Index n_sequences) const noexcept {
+    constexpr Index width = cell_shape(CellKernel::kLstmSums).n_gates * B;
+    step.sums = w.sums.data() + row * width;
+    step.sums_block_stride = n_sequences * width;
+  }
+  // Where a step, forward or backward, whose first row is `row` of n_rows has its part of that.
   template <class Step>
-  void set_memory(Step& step, NormWorkspace<Scalar>& w, Index row, Index n_rows) const noexcept {
+  void set_history(Step& step, NormWorkspace<Scalar>& w, Index row, Index n_rows) const noexcept {
     step.normed = w.normed.data() + row * kNormed * B;
     step.normed_block_stride = n_rows * kNormed * B;
     step.deviations = w.deviations.data() + row * 3;

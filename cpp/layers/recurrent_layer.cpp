@@ -43,7 +43,7 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
     if (cell_.keeps_new_c()) step.new_c = w.new_c.data() + (step.c - w.c.data());
     step.c_block_stride = cell_stride(w, batch);
   }
-  if (w.keeps_history || !last || norm_) {
+  if (w.keeps_history || !last) {
     const Index width = groups_[group].n_gates() * B;
     step.gates = w.groups[group].gates.data() + row * width;
     step.gates_block_stride = n_rows * width;
@@ -57,7 +57,8 @@ CellForward<Scalar> RecurrentLayer<Scalar>::forward_step(const PackedBatch& batc
     step.other_gates = w.groups[group - 1].gates.data() + row * width;
     step.other_block_stride = n_rows * width;
   }
-  if (w.keeps_history && norm_) norm_->set_memory(step, w.norm, row, n_rows);
+  if (norm_) norm_->set_sums(step, w.norm, n_begin, batch.n_sequences());
+  if (norm_ && w.keeps_history) norm_->set_history(step, w.norm, row, n_rows);
   step.options = &options_;
   set_masks(batch, w, of_batch, step);
   return step;
@@ -225,7 +226,7 @@ CellBackward<Scalar> RecurrentLayer<Scalar>::backward_step(
   } else if (groups_.size() > 1) {
     step.drecurrent = w.dreset.data() + n_begin * Hp;
   }
-  if (norm_) norm_->set_memory(step, w.norm, row, R);
+  if (norm_) norm_->set_history(step, w.norm, row, R);
   step.options = &options_;
   set_masks(batch, w, row, step);
   return step;

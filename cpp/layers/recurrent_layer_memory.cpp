@@ -92,13 +92,12 @@ void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatc
   }
   if (groups_.size() > 1) w.reset.reserve(checked_product(kept_rows, Hp));
   if (projection_) w.m.reserve(checked_product(kept_rows, Hp));
-  if (norm_ && keep) norm_->reserve(w.norm, batch.n_rows());
+  if (norm_) norm_->reserve(w.norm, batch.n_sequences());
+  if (norm_ && keep) norm_->reserve_history(w.norm, batch.n_rows());
   w.groups.resize(groups_.size());
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    // In inference, only what the group behind it reads, or what goes over whole rows.
-    if (keep || group + 1 < groups_.size() || norm_) {
-      groups_[group].reserve(w.groups[group], kept_rows);
-    }
+    // In inference, only what the group behind it reads.
+    if (keep || group + 1 < groups_.size()) groups_[group].reserve(w.groups[group], kept_rows);
   }
 }
 
