@@ -3,6 +3,7 @@
 #include "kernels/activations.inc"
 #include "kernels/activations_more.inc"
 #include "kernels/ahead.inc"
+#include "kernels/blocking.inc"
 #include "kernels/cell_masks.inc"
 #include "kernels/cell_rows.inc"
 #include "kernels/cell_sums.inc"
