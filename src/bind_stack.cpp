@@ -259,7 +259,8 @@ class StackHandle {
                     const StatePointers<Scalar>& h0, const StatePointers<Scalar>& c0,
                     const Dropout& masks, const CallerRows<Scalar>& y, int n_threads) const {
     const Dropout kept = keep ? masks : Dropout{};  // only training has masks
-    const int threads = reserve_forward(stack_, memory, keep, h0.empty(), kept, n_threads);
+    const ForwardPlan plan{.keep = keep, .from_zeros = h0.empty()};
+    const int threads = reserve_forward(stack_, memory, plan, kept, n_threads);
     const py::gil_scoped_release release;
     forward_pass(stack_, memory, x, h0, c0, kept, y, threads);
   }

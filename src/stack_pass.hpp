@@ -35,16 +35,16 @@ const Scalar* state_at(const StatePointers<Scalar>& states, Index l, Index first
 }
 
 // Cuts the batch of `memory` into parts and gets their memory; returns the threads worth their
-// start. from_zeros: the initial states will be zeros.
+// start.
 template <class Scalar>
-int reserve_forward(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& memory, bool keep,
-                    bool from_zeros, const Dropout& masks, int n_threads) {
+int reserve_forward(const RecurrentStack<Scalar>& stack, PassMemory<Scalar>& memory,
+                    const ForwardPlan& plan, const Dropout& masks, int n_threads) {
   const PackedBatch& batch = memory.batch;
   const int threads = useful_threads(multiply_adds(stack, batch), n_threads);
   assign_parts(memory.parts, batch,
-               keep ? stack.gradient_parts(batch) : stack.parts(batch, threads));
+               plan.keep ? stack.gradient_parts(batch) : stack.parts(batch, threads));
   for (PassPart<Scalar>& part : memory.parts) {
-    stack.reserve(part.workspace, part.batch, keep, from_zeros, masks);
+    stack.reserve(part.workspace, part.batch, plan, masks);
     if (memory.packed) continue;
     part.x.reserve(checked_product(part.batch.n_rows(), stack.input_size()));
   }

@@ -21,6 +21,12 @@ struct LayerMasks {
   AlignedBuffer<Scalar> zoneout_cell;    // [Hb][R][B] the same of c_t
 };
 
+// What a forward pass begins with, and what it leaves.
+struct ForwardPlan {
+  bool keep = false;        // what BPTT needs
+  bool from_zeros = false;  // the initial states will be zeros, and what they multiply is left out
+};
+
 // What a batch leaves in memory. Hp = Hb B; Pp is Hp where there is no projection. What a cell has
 // no use for stays empty.
 template <class Scalar>

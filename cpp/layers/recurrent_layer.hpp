@@ -40,8 +40,9 @@ class RecurrentLayer {
   void reserve_panels();
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
-  // Memory for a batch; `keep` for BPTT, `masks` where they are drawn.
-  void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep, bool masks) const;
+  // Memory for a batch; `masks` where they are drawn.
+  void reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, const ForwardPlan& plan,
+               bool masks) const;
   // The masks of the sequences [n_begin, n_end) in this layer, which has a number of its own.
   void draw_masks(const PackedBatch& batch, const Dropout& dropout, Index number,
                   LayerWorkspace<Scalar>& w, Index n_begin, Index n_end) const noexcept;
@@ -228,12 +229,8 @@ class RecurrentLayer {
   bool multiplies_reset(std::size_t group) const noexcept { return group > 0; }
 
   CellSpec cell_;
-  Index input_size_;
-  Index hidden_size_;
-  Index output_size_;
-  Index n_blocks_;
-  Index n_output_blocks_;
-  Index n_input_blocks_;
+  Index input_size_, hidden_size_, output_size_;
+  Index n_blocks_, n_output_blocks_, n_input_blocks_;
   Index n_parameters_ = 0;
   Index hidden_offset_ = 0;  // of W_hh in the parameters
   Index bias_offset_ = 0;

@@ -75,12 +75,14 @@ void RecurrentLayer<Scalar>::reserve_masks(LayerWorkspace<Scalar>& w,
 }
 
 template <class Scalar>
-void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
-                                     bool masks) const {
+void RecurrentLayer<Scalar>::reserve(LayerWorkspace<Scalar>& w, const PackedBatch& batch,
+                                     const ForwardPlan& plan, bool masks) const {
+  const bool keep = plan.keep;
   const Index Hp = padded_hidden_size();
   const Index history = batch.n_history_rows();
   const Index kept_rows = keep ? batch.n_rows() : batch.n_sequences();
   w.keeps_history = keep;
+  w.from_zeros = plan.from_zeros;
   w.masks.drawn = masks && cell_.has_masks();
   if (w.masks.drawn) reserve_masks(w, batch);
   w.h.reserve(checked_product(history, padded_output_size()));

@@ -65,8 +65,7 @@ class RecurrentStack {
   void reserve_panels();
   void pack(const Scalar* parameters, Workers& workers) noexcept;
 
-  // from_zeros: the initial states will be zeros, and what they multiply is left out.
-  void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep, bool from_zeros,
+  void reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, const ForwardPlan& plan,
                const Dropout& dropout) const;
   // needs_dstate: the gradient of the initial states is asked for.
   void reserve_gradients(StackWorkspace<Scalar>& w, const PackedBatch& batch,

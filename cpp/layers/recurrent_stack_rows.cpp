@@ -6,13 +6,12 @@
 namespace lstmcore {
 
 template <class Scalar>
-void RecurrentStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch, bool keep,
-                                     bool from_zeros, const Dropout& dropout) const {
+void RecurrentStack<Scalar>::reserve(StackWorkspace<Scalar>& w, const PackedBatch& batch,
+                                     const ForwardPlan& plan, const Dropout& dropout) const {
   w.layers.resize(layers_.size());
   w.levels.resize(spec_.hidden_sizes.size());
   for (std::size_t l = 0; l < layers_.size(); ++l) {
-    layers_[l].reserve(w.layers[l], batch, keep, dropout.draws());
-    w.layers[l].from_zeros = from_zeros;
+    layers_[l].reserve(w.layers[l], batch, plan, dropout.draws());
   }
   for (Index level = 0; level < n_levels(); ++level) {
     LevelWorkspace<Scalar>& memory = w.levels[static_cast<std::size_t>(level)];

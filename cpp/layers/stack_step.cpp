@@ -53,7 +53,7 @@ void StackStep<Scalar>::prepare(Share& share, const RecurrentLayer<Scalar>& laye
     share.layer = &layer;
     share.block_begin = block_begin;
     share.block_end = block_end;
-    layer.reserve(share.memory, share.batch, false, false);
+    layer.reserve(share.memory, share.batch, ForwardPlan{}, false);
     share.x.reserve(n_sequences * layer.input_size());
   }
   layer.set_initial_state(share.memory, share.batch, h, c, 0, n_sequences);

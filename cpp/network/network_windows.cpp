@@ -95,7 +95,7 @@ void Network<Scalar>::reserve_part(const NetworkPart<Scalar>& part, bool keep,
                                    PartMemory<Scalar>& m) const {
   const auto reserve = [&](const PackedBatch& batch) {
     constexpr bool kFromZeros = true;  // of windows, each forward pass says it again
-    stack_.reserve(m.stack, batch, keep, kFromZeros, dropout);
+    stack_.reserve(m.stack, batch, {.keep = keep, .from_zeros = kFromZeros}, dropout);
     if (attention_) attention_->reserve_rows(m.attention, batch.n_rows());
     if (embeddings_.any()) {
       m.inputs.reserve(checked_product(batch.n_rows(), embeddings_.output_size()));
@@ -147,7 +147,7 @@ void Network<Scalar>::forward_window(const Scalar* x, const Dropout& dropout,
   // There is room: only the layout changes. In the first window all sequences begin, in the others
   // some of them go on.
   const bool from_zeros = &window == &part.windows.front();
-  stack_.reserve(m.stack, window.batch, keep, from_zeros, dropout);
+  stack_.reserve(m.stack, window.batch, {.keep = keep, .from_zeros = from_zeros}, dropout);
   const auto start = [&](Index n_begin, Index n_end) {
     stack_.set_initial_states(m.stack, window.batch, before, N, n_begin, n_end);
   };
