@@ -10,6 +10,7 @@
 
 namespace lstmcore {
 
+// What a batch needs in memory: sums of the step under way, and what it leaves for BPTT.
 template <class Scalar>
 struct NormWorkspace {
   AlignedBuffer<Scalar> sums;  // [Hb][N][gates][B] of a step
