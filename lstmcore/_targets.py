@@ -45,7 +45,7 @@ def check_labels(y: ArrayLike, owner: str) -> NDArray[Any]:
     labels: NDArray[Any] = check_array(
         dense, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0
     )
-    if type_of_target(labels, input_name="y") == "multilabel-indicator":
+    if labels.ndim == 2 and type_of_target(labels, input_name="y") == "multilabel-indicator":
         if not np.isin(labels, (0, 1)).all():
             raise ValueError(
                 f"{owner} takes indicators of 0 and 1 where y has several columns, got the values "
