@@ -74,6 +74,8 @@ CASES = [
     Case("H33", 1, (33,), ragged(2, 20, 13, 3)),
     Case("H64", 5, (64,), ragged(3, 13, 13, 1)),
     Case("H100", 17, (100,), ragged(4, 7, 2)),
+    # Half a block behind one, two and three others, of both block sizes.
+    Case("half-blocks", 20, (52, 28), ragged(17, 19, 9, 1)),
     Case("wide-input", 130, (5,), ragged(5, 11, 6, 1)),
     Case("long", 3, (8,), (75, 70, 7)),
     Case("many-sequences", 5, (7,), ragged(6, 150, 13, 5)),

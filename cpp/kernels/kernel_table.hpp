@@ -19,6 +19,13 @@ namespace lstmcore {
 template <class Scalar>
 inline constexpr Index kBlock = 64 / static_cast<Index>(sizeof(Scalar));
 
+// The last of the blocks that n units fill, where its second half is but padding; else -1.
+template <class Scalar>
+constexpr Index half_block_of(Index n) noexcept {
+  const Index in_last = n % kBlock<Scalar>;
+  return in_last > 0 && in_last <= kBlock<Scalar> / 2 ? n / kBlock<Scalar> : -1;
+}
+
 // Four gates of a block, or four blocks of outputs: the width of every weight panel.
 template <class Scalar>
 inline constexpr Index kPanel = 4 * kBlock<Scalar>;

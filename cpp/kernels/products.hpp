@@ -21,7 +21,8 @@ struct PanelGemm {
   const Scalar* panels;  // [panel][n_k_blocks * k_block][4][B], the last panel [..][n % 4][B]
   Index panel_stride;    // from one panel to the next
   Index n_output_blocks;
-  const Scalar* bias;  // (n_output_blocks * B) or null
+  Index half_block = -1;  // the last of them, where its second half is but padding: zeros in C
+  const Scalar* bias;     // (n_output_blocks * B) or null
   bool accumulate;
   Scalar* c;
   Index c_row_stride;

@@ -42,18 +42,25 @@ struct HalfFloat64 {
   static V fma(V a, V b, V c) noexcept { return {_mm256_fmadd_pd(a.reg, b.reg, c.reg)}; }
 };
 
-// The first halves of two such blocks, one behind the other, in one register.
+// The first halves of two such blocks, one behind the other, in one register: by default of two
+// that stand side by side.
 struct HalvesFloat32 {
   using Scalar = float;
   static constexpr Index kLanes = 16;
   static constexpr Index kBlocks = 2;
   __m512 reg;
 
-  static HalvesFloat32 load(const float* p) noexcept {
-    return {
-        _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(p)), _mm256_loadu_ps(p + 16), 1)};
+  static HalvesFloat32 load(const float* p) noexcept { return load(p, p + 16); }
+  static HalvesFloat32 load(const float* a, const float* b) noexcept {
+    return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1)};
+  }
+  static HalvesFloat32 twice(const float* p) noexcept {
+    return {_mm512_broadcast_f32x8(_mm256_loadu_ps(p))};
   }
   static HalvesFloat32 set1(float x) noexcept { return {_mm512_set1_ps(x)}; }
+  static HalvesFloat32 set1(float a, float b) noexcept {
+    return {_mm512_mask_blend_ps(0xFF00, _mm512_set1_ps(a), _mm512_set1_ps(b))};
+  }
   HalfFloat32 first() const noexcept { return {_mm512_castps512_ps256(reg)}; }
   HalfFloat32 second() const noexcept { return {_mm512_extractf32x8_ps(reg, 1)}; }
   void store(float* p) const noexcept {
@@ -70,11 +77,17 @@ struct HalvesFloat64 {
   static constexpr Index kBlocks = 2;
   __m512d reg;
 
-  static HalvesFloat64 load(const double* p) noexcept {
-    return {
-        _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(p)), _mm256_loadu_pd(p + 8), 1)};
+  static HalvesFloat64 load(const double* p) noexcept { return load(p, p + 8); }
+  static HalvesFloat64 load(const double* a, const double* b) noexcept {
+    return {_mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(a)), _mm256_loadu_pd(b), 1)};
+  }
+  static HalvesFloat64 twice(const double* p) noexcept {
+    return {_mm512_broadcast_f64x4(_mm256_loadu_pd(p))};
   }
   static HalvesFloat64 set1(double x) noexcept { return {_mm512_set1_pd(x)}; }
+  static HalvesFloat64 set1(double a, double b) noexcept {
+    return {_mm512_mask_blend_pd(0xF0, _mm512_set1_pd(a), _mm512_set1_pd(b))};
+  }
   HalfFloat64 first() const noexcept { return {_mm512_castpd512_pd256(reg)}; }
   HalfFloat64 second() const noexcept { return {_mm512_extractf64x4_pd(reg, 1)}; }
   void store(double* p) const noexcept {

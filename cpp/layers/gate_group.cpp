@@ -121,7 +121,7 @@ void GateGroup<Scalar>::set_weights(CellForward<Scalar>& step) const noexcept {
   step.recurrent_size = recurrent_size_;
   step.panels = forward_panels_.data();
   step.bias = bias_.data();
-  if (half_block()) step.half_block = n_blocks_ - 1;
+  step.half_block = half_block_of<Scalar>(hidden_size_);
 }
 
 template <class Scalar>
@@ -206,6 +206,7 @@ void GateGroup<Scalar>::hidden_gradient(const GroupWorkspace<Scalar>& w, Index n
   PanelGemm<Scalar> step = product(w, n_rows, row, rows, shape_.hidden_begin, shape_.n_hidden());
   step.panels = dh_panels_.data() + block_begin / 4 * step.panel_stride;
   step.n_output_blocks = block_end - block_begin;
+  step.half_block = half_block_of<Scalar>(recurrent_size_) - block_begin;
   step.accumulate = accumulate;
   step.c = c + block_begin * B;
   step.c_row_stride = n_recurrent_blocks_ * B;
@@ -223,6 +224,7 @@ void GateGroup<Scalar>::input_gradient(const GroupWorkspace<Scalar>& w, Index n_
   PanelGemm<Scalar> step = product(w, n_rows, row, rows, shape_.input_begin, shape_.n_input());
   step.panels = dx_panels_.data();
   step.n_output_blocks = n_input_blocks_;
+  step.half_block = half_block_of<Scalar>(input_size_);
   step.accumulate = accumulate;
   step.c = c;
   step.c_row_stride = n_input_blocks_ * B;
@@ -253,7 +255,7 @@ void GateGroup<Scalar>::accumulate_gradients(const GroupWorkspace<Scalar>& w, In
     product.a_row_stride = a.stride;
     product.a_rows = a.rows == nullptr ? nullptr : a.rows + first;
     product.n_panels = range.block_end - range.block_begin;
-    if (half_block()) product.half_panel = n_blocks_ - 1 - range.block_begin;
+    product.half_panel = half_block_of<Scalar>(hidden_size_) - range.block_begin;
     product.b_row_stride = shape_.n_gates * B;
     product.b_panel_stride = n_rows * product.b_row_stride;
     product.b = w.gates.data() + range.block_begin * product.b_panel_stride +

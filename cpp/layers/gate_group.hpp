@@ -105,8 +105,6 @@ class GateGroup {
                      Index begin, Index end, Scalar* panel) const noexcept;
 
  private:
-  // Whether padding is half of the last block or more.
-  bool half_block() const noexcept { return n_blocks_ * B - hidden_size_ >= B / 2; }
   // Whether h_{t-1} W_hh^T of a step that has a place to start from is done apart from the cell.
   bool multiplies_apart(const CellForward<Scalar>& step) const noexcept;
   // Bytes of weights that a step reads.

@@ -35,6 +35,7 @@ void Projection<Scalar>::forward(const Scalar* m, Scalar* h, Index rows, Index b
   PanelGemm<Scalar> product = rows_product(m, n_blocks_ * B, hidden_size_, rows);
   product.panels = forward_panels_.data() + block_begin / 4 * product.panel_stride;
   product.n_output_blocks = block_end - block_begin;
+  product.half_block = half_block_of<Scalar>(output_size_) - block_begin;
   product.c = h + block_begin * B;
   product.c_row_stride = n_output_blocks_ * B;
   kernels_->panel_gemm(product);
@@ -46,6 +47,7 @@ void Projection<Scalar>::backward(const Scalar* dh, Scalar* dm, Index rows, Inde
   PanelGemm<Scalar> product = rows_product(dh, n_output_blocks_ * B, output_size_, rows);
   product.panels = backward_panels_.data() + block_begin / 4 * product.panel_stride;
   product.n_output_blocks = block_end - block_begin;
+  product.half_block = half_block_of<Scalar>(hidden_size_) - block_begin;
   product.c = dm + block_begin * B;
   product.c_row_stride = n_blocks_ * B;
   kernels_->panel_gemm(product);
